@@ -1,0 +1,31 @@
+# Every target sets up .venv by itself; a second call installs nothing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= runs/demo
+
+.PHONY: demo test lint bench clean
+.DEFAULT_GOAL := demo
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
+	@touch $@
+
+demo: $(VENV)/.installed  ## toys, two trainings, one page: at most 6 minutes on 2 cores
+	$(BIN)/mdpo demo --output $(OUT)
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: $(VENV)/.installed lint
+	$(BIN)/pytest
+
+bench: $(VENV)/.installed
+	$(BIN)/pytest benchmarks --benchmark-enable --benchmark-only --doctest-glob=''
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,105 @@
+"""What both command lines share: parsing, one-line errors, exit statuses, safe output.
+
+Exit status 0: done; 1: done, and the answer is no (a bound is violated); 2: bad input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import tyro
+
+from mdtheory import validation
+
+
+class Command(Protocol):
+    """A frozen dataclass whose fields are the flags."""
+
+    def run(self) -> int:
+        """Do it; return the exit status."""
+        ...
+
+
+def run(
+    program: str,
+    description: str,
+    commands: Mapping[str, type[Command]],
+    arguments: Sequence[str] | None,
+) -> int:
+    """Parse the arguments, run the command, and turn every bad input into one line and status 2."""
+    try:
+        command = _parse(program, description, commands, arguments)
+        return command.run() if command is not None else 0
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, ArithmeticError, ModuleNotFoundError) as error:
+        print(f"{program}: error: {_one_line(error)}", file=sys.stderr)
+        return 2
+
+
+def _parse(
+    program: str,
+    description: str,
+    commands: Mapping[str, type[Command]],
+    arguments: Sequence[str] | None,
+) -> Command | None:
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
+        raise ValueError(validation.unknown("command", arguments[0], commands))
+    messages = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(messages):
+            return tyro.extras.subcommand_cli_from_dict(
+                dict(commands),
+                prog=program,
+                description=description,
+                args=arguments,
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+    except SystemExit as stop:
+        if stop.code in (0, None):  # --help
+            return None
+        raise ValueError(_without_box(messages.getvalue())) from None
+
+
+def _without_box(message: str) -> str:
+    """tyro draws a box with a title around its message; keep the words before the footer."""
+    lines = [line.strip("│ ") for line in message.splitlines() if not line.startswith(("╭", "╰"))]
+    words = [line for line in lines if line.strip("─ ")]
+    kept = itertools.takewhile(lambda line: not line.startswith("For full helptext"), words)
+    return " ".join(kept)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+def new_file(path: Path, *, force: bool) -> Path:
+    """The path, if it may be written: nothing a user made is overwritten without `--force`."""
+    if path.exists() and not force:
+        raise FileExistsError(f"{path} exists already: choose another path, or pass --force")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def new_folder(path: Path, *, force: bool) -> Path:
+    """An empty folder at this path; with `force` an existing folder is replaced."""
+    if path.exists() and not force:
+        raise FileExistsError(f"{path} exists already: choose another path, or pass --force")
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.mkdir(parents=True)
+    return path

@@ -1,0 +1,106 @@
+"""Exact evaluation of policies by linear solves: values, advantages, occupancies.
+
+    V = r_π + γ P_π V                   values
+    Q[s,a] = r[s,a] + γ Σ_s' P[s,a,s'] V[s']
+    d = ρ + γ P_πᵀ d                    unnormalised occupancy, Σ_s d[s] = 1/(1−γ)
+    J = ρ·V = Σ_{s,a} d[s] π[s,a] r[s,a]
+
+`evaluate` is the door for users.  The functions below it take a `Model` and policies
+[..., N, S, A] that share its batch axes, N being renderings, policies or both.  They run on
+float64 (batched), on exact rationals and on sparse transitions; only `discounted_solve` and
+`expected_next` know which.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from mdtheory import exact, sparse
+from mdtheory.mdp import FiniteMDP, SparseMDP
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """An MDP's numbers ready for arithmetic: float64, `flint.fmpq` objects, or sparse.
+
+    transition [..., S, A, S] (or CSR [S*A, S]), reward [..., S, A], initial [..., S],
+    discount [...], reward_range [...].
+    """
+
+    transition: Any
+    reward: np.ndarray
+    initial: np.ndarray
+    discount: np.ndarray
+    reward_range: np.ndarray
+
+    @classmethod
+    def of(cls, mdp: FiniteMDP | SparseMDP, *, in_rationals: bool) -> Model:
+        """The MDP's numbers, exact if wanted (the MDP must then be exact itself)."""
+        if isinstance(mdp, FiniteMDP) and mdp.exact and not in_rationals:
+            mdp = mdp.to_float()
+        prepare = exact.to_flint if in_rationals else np.asarray
+        return cls(
+            transition=mdp.transition if isinstance(mdp, SparseMDP) else prepare(mdp.transition),
+            reward=prepare(mdp.reward),
+            initial=prepare(mdp.initial),
+            discount=prepare(mdp.discount),
+            reward_range=prepare(mdp.reward_range),
+        )
+
+
+def expected_next(model: Model, value: np.ndarray) -> np.ndarray:
+    """Σ_s' P[s,a,s'] value[n,s'] for value [..., N, S]: shape [..., N, S, A]."""
+    if scipy.sparse.issparse(model.transition):
+        return sparse.expected_next(model.transition, value)
+    return np.einsum("...sat,...nt->...nsa", model.transition, value)
+
+
+def discounted_solve(
+    model: Model, weights: np.ndarray, rhs: np.ndarray, *, transpose: bool = False
+) -> np.ndarray:
+    """x [..., N, S] with (I − γ P_w) x = rhs, or its transpose.
+
+    P_w[s,s'] = Σ_a w[s,a] P[s,a,s'] for weights w [..., N, S, A] whose rows sum to at most 1;
+    rhs [..., N, S].  The matrix is strictly diagonally dominant, so x exists and is unique.
+    """
+    if scipy.sparse.issparse(model.transition):
+        gamma = float(model.discount)
+        return sparse.discounted_solve(model.transition, weights, rhs, gamma, transpose)
+    induced = np.einsum("...sat,...nsa->...nst", model.transition, weights)
+    n_states = induced.shape[-1]
+    matrix = np.eye(n_states, dtype=np.int64) - model.discount[..., None, None, None] * induced
+    if transpose:
+        matrix = np.swapaxes(matrix, -1, -2)
+    if matrix.dtype == object:
+        return exact.solve(matrix, rhs)
+    return np.linalg.solve(matrix, rhs[..., None])[..., 0]
+
+
+def occupancies(model: Model, policy: np.ndarray) -> np.ndarray:
+    """d [..., N, S] of policies [..., N, S, A]."""
+    rhs = np.broadcast_to(
+        model.initial[..., None, :],
+        (*np.broadcast_shapes(model.initial.shape[:-1], policy.shape[:-3]), *policy.shape[-3:-1]),
+    )
+    return discounted_solve(model, policy, rhs, transpose=True)
+
+
+def state_values(model: Model, policy: np.ndarray) -> np.ndarray:
+    """V [..., N, S] of policies [..., N, S, A]."""
+    return discounted_solve(model, policy, (policy * model.reward[..., None, :, :]).sum(axis=-1))
+
+
+def action_values(model: Model, state_value: np.ndarray) -> np.ndarray:
+    """Q [..., N, S, A] from V [..., N, S]."""
+    gamma = model.discount[..., None, None, None]
+    return model.reward[..., None, :, :] + gamma * expected_next(model, state_value)
+
+
+def returns(model: Model, policy: np.ndarray, occupancy: np.ndarray) -> np.ndarray:
+    """J [..., N] = Σ_{s,a} d[n,s] π[n,s,a] r[s,a]."""
+    reward = (policy * model.reward[..., None, :, :]).sum(axis=-1)
+    return (occupancy * reward).sum(axis=-1)

@@ -1,0 +1,234 @@
+"""The named quantities that the statements speak about: symbol, meaning, domain, definition.
+
+A definition is a SymPy expression over the base arrays below (policies, occupancies, returns, ...)
+and over other quantities; tests evaluate it literally on rational problems and compare it with
+what `mdtheory.measure` computes.  Quantities without one are defined by a maximum, in words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sympy
+from sympy import Abs, IndexedBase, Sum, Symbol, symbols
+
+n_states, n_actions, n_renderings = symbols("S A F", integer=True, positive=True)
+s, a, f, g = symbols("s a f g", integer=True, nonnegative=True)
+
+WEIGHT = IndexedBase("p")
+"""p[f]: probability of a rendering."""
+TRAIN = IndexedBase("tau")
+"""τ[f]: 1 for a training rendering, 0 for a held-out one."""
+RETURN = IndexedBase("J")
+"""J[f]: expected discounted return under rendering f."""
+OCCUPANCY = IndexedBase("d")
+"""d[f, s]: unnormalised discounted occupancy."""
+POLICY = IndexedBase("pi")
+"""π[f, s, a]: latent policy."""
+SEPARATION = IndexedBase("h")
+"""h[f, g] = ρᵀ(I − γ P_m)⁻¹ t with m = min(π_f, π_g) and t[s] = TV_s(f, g)."""
+BASE_OCCUPANCY = IndexedBase("d0")
+"""d0[f, s]: occupancy of the policy before the update."""
+BASE_POLICY = IndexedBase("pi0")
+"""π0[f, s, a]: the policy before the update."""
+BASE_ADVANTAGE = IndexedBase("A0")
+"""A0[f, s, a]: advantage function of the policy before the update."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """A number that statements speak about.
+
+    Attributes:
+        name: its name in code, in `report.quantities` and in JSON.
+        symbol: its SymPy symbol.
+        meaning: in words, with units.
+        domain: the values it can take.
+        definition: SymPy expression over the base arrays, or None where `meaning` defines it.
+    """
+
+    name: str
+    symbol: Symbol
+    meaning: str
+    domain: str
+    definition: sympy.Expr | None = None
+
+
+def _all_states(expression: sympy.Expr) -> sympy.Expr:
+    return Sum(expression, (s, 0, n_states - 1))
+
+
+def _all_actions(expression: sympy.Expr) -> sympy.Expr:
+    return Sum(expression, (a, 0, n_actions - 1))
+
+
+def _all_renderings(expression: sympy.Expr) -> sympy.Expr:
+    return Sum(expression, (f, 0, n_renderings - 1))
+
+
+gamma = Symbol("gamma", nonnegative=True)
+reward_range = Symbol("Delta", nonnegative=True)
+train_mass = Symbol("M", positive=True)
+R = Symbol("R", nonnegative=True)
+all_pairs_robustness = Symbol("R_F", nonnegative=True)
+mean_robustness = Symbol("Rbar", nonnegative=True)
+eta = Symbol("eta", real=True)
+zeta = Symbol("zeta", real=True)
+xi = Symbol("xi", real=True)
+gap = Symbol("gap", nonnegative=True)
+decoupling = Symbol("C", nonnegative=True)
+occupancy_distance = Symbol("W", nonnegative=True)
+surrogate = Symbol("L", real=True)
+train_shift = Symbol("D", nonnegative=True)
+advantage_bound = Symbol("epsilon", nonnegative=True)
+
+
+def _over_pairs(expression: sympy.Expr) -> sympy.Expr:
+    """Mean over training f and held-out g."""
+    weight = WEIGHT[f] * TRAIN[f] * WEIGHT[g] * (1 - TRAIN[g])
+    total = Sum(weight * expression, (g, 0, n_renderings - 1), (f, 0, n_renderings - 1))
+    return total / (train_mass * (1 - train_mass))
+
+
+_tv = _all_actions(Abs(POLICY[f, s, a] - POLICY[g, s, a])) / 2
+_shift = _all_actions(Abs(POLICY[f, s, a] - BASE_POLICY[f, s, a])) / 2
+_advantage = _all_actions(POLICY[f, s, a] * BASE_ADVANTAGE[f, s, a])
+
+QUANTITIES: dict[str, Quantity] = {
+    quantity.name: quantity
+    for quantity in (
+        Quantity(
+            name="train_return",
+            symbol=eta,
+            meaning="mean expected discounted return over training renderings",
+            domain="[r_min/(1-gamma), r_max/(1-gamma)]",
+            definition=_all_renderings(WEIGHT[f] * TRAIN[f] * RETURN[f]) / train_mass,
+        ),
+        Quantity(
+            name="general_return",
+            symbol=zeta,
+            meaning="mean expected discounted return over all renderings",
+            domain="[r_min/(1-gamma), r_max/(1-gamma)]",
+            definition=_all_renderings(WEIGHT[f] * RETURN[f]),
+        ),
+        Quantity(
+            name="heldout_return",
+            symbol=xi,
+            meaning="mean expected discounted return over held-out renderings; undefined if M = 1",
+            domain="[r_min/(1-gamma), r_max/(1-gamma)]",
+            definition=_all_renderings(WEIGHT[f] * (1 - TRAIN[f]) * RETURN[f]) / (1 - train_mass),
+        ),
+        Quantity(
+            name="gap",
+            symbol=gap,
+            meaning="generalization gap, the distance of training and general return",
+            domain="[0, (1-M) Delta/(1-gamma)]",
+            definition=Abs(zeta - eta),
+        ),
+        Quantity(
+            name="robustness",
+            symbol=R,
+            meaning="largest total variation between a training and a held-out rendering of a"
+            " state; 0 is blind to the rendering",
+            domain="[0, 1]",
+        ),
+        Quantity(
+            name="full_robustness",
+            symbol=all_pairs_robustness,
+            meaning="largest total variation between any two renderings of a state",
+            domain="[R, 1]",
+        ),
+        Quantity(
+            name="mean_robustness",
+            symbol=mean_robustness,
+            meaning="total variation between training and held-out renderings, averaged over the"
+            " pairs and over the states visited in training",
+            domain="[0, R]",
+            definition=(1 - gamma) * _over_pairs(_all_states(OCCUPANCY[f, s] * _tv)),
+        ),
+        Quantity(
+            name="decoupling",
+            symbol=decoupling,
+            meaning="mean over the pairs of the expected discounted total variation met before"
+            " two coupled trajectories separate",
+            domain="[0, 1]",
+            definition=_over_pairs(SEPARATION[f, g]),
+        ),
+        Quantity(
+            name="occupancy_distance",
+            symbol=occupancy_distance,
+            meaning="mean over the pairs of half the sum of absolute differences between"
+            " state-action occupancies",
+            domain="[0, 1/(1-gamma)]",
+            definition=_over_pairs(
+                _all_states(
+                    _all_actions(
+                        Abs(OCCUPANCY[f, s] * POLICY[f, s, a] - OCCUPANCY[g, s] * POLICY[g, s, a])
+                    )
+                )
+                / 2
+            ),
+        ),
+        Quantity(
+            name="train_mass",
+            symbol=train_mass,
+            meaning="probability of the training renderings",
+            domain="(0, 1]",
+            definition=_all_renderings(WEIGHT[f] * TRAIN[f]),
+        ),
+        Quantity(
+            name="reward_range",
+            symbol=reward_range,
+            meaning="largest minus smallest possible reward of a step",
+            domain="[0, oo)",
+        ),
+        Quantity(
+            name="discount",
+            symbol=gamma,
+            meaning="discount factor of a step",
+            domain="[0, 1)",
+        ),
+    )
+}
+"""Quantities of a problem and a policy, by name."""
+
+UPDATE_QUANTITIES: dict[str, Quantity] = {
+    quantity.name: quantity
+    for quantity in (
+        Quantity(
+            name="surrogate",
+            symbol=surrogate,
+            meaning="training return of the policy before the update plus the expected advantage"
+            " of the updated policy, on the states visited before",
+            domain="(-oo, oo)",
+            definition=_all_renderings(
+                WEIGHT[f]
+                * TRAIN[f]
+                * _all_states(
+                    BASE_OCCUPANCY[f, s]
+                    * _all_actions(BASE_POLICY[f, s, a] * IndexedBase("r")[s, a])
+                )
+                + WEIGHT[f] * TRAIN[f] * _all_states(BASE_OCCUPANCY[f, s] * _advantage)
+            )
+            / train_mass,
+        ),
+        Quantity(
+            name="train_shift",
+            symbol=train_shift,
+            meaning="total variation between the policies before and after the update, averaged"
+            " over training renderings and the states visited before",
+            domain="[0, 1]",
+            definition=(1 - gamma)
+            * _all_renderings(WEIGHT[f] * TRAIN[f] * _all_states(BASE_OCCUPANCY[f, s] * _shift))
+            / train_mass,
+        ),
+        Quantity(
+            name="advantage_bound",
+            symbol=advantage_bound,
+            meaning="largest absolute expected advantage of the updated policy in a training"
+            " rendering of a state, by the advantage function before the update",
+            domain="[0, Delta/(1-gamma)]",
+        ),
+    )
+}
+"""Further quantities when the policy is an update of a baseline policy, by name."""
