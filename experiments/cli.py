@@ -1,0 +1,129 @@
+"""`mdpo`: train, report, and a demonstration of both."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from experiments.config import TrainConfig
+from mdtheory import command_line
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train PPO or mutual distillation; many seeds at once."""
+
+    output: Path | None = None
+    """Folder of the new run; it must not exist."""
+    resume: Path | None = None
+    """Go on with the run in this folder, with its own configuration."""
+    force: bool = False
+    """Replace an existing output folder."""
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+
+    def run(self) -> int:
+        from experiments.train import train
+
+        if (self.output is None) == (self.resume is None):
+            raise ValueError("give either --output, for a new run, or --resume, for an old one")
+        if self.resume is not None:
+            if self.config != TrainConfig():
+                raise ValueError(f"--resume takes its settings from {self.resume}/config.json")
+            train(TrainConfig.load(self.resume), self.resume)
+            return 0
+        assert self.output is not None
+        train(self.config, command_line.new_folder(self.output, force=self.force))
+        return 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """Audit runs and write one self-contained HTML page."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Folders written by `mdpo train`; runs that share seeds are compared in pairs."""
+    output: Path | None = None
+    """The page; by default report.html in the first run's folder."""
+    force: bool = False
+    """Overwrite an existing page."""
+
+    def run(self) -> int:
+        if not self.runs:
+            raise ValueError("give at least one run, a folder written by `mdpo train`")
+        path = self.output or self.runs[0] / "report.html"
+        _write_report(self.runs, command_line.new_file(path, force=self.force))
+        return 0
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Everything on one page: toys, PPO, mutual distillation and a compute-matched control.
+
+    Calling it again goes on where it was stopped, and only writes the page anew when all is done.
+    """
+
+    output: Path = Path("runs/demo")
+    """Folder for the runs and the page."""
+    seeds: int = 32
+    """Seeds per algorithm."""
+    updates: int = 120
+    """Updates per run."""
+
+    def run(self) -> int:
+        from experiments.train import train
+
+        runs = []
+        for name, config in demo_configs(self.seeds, self.updates).items():
+            run = self.output / name
+            if (run / "config.json").exists() and TrainConfig.load(run) != config:
+                raise FileExistsError(
+                    f"{run} holds a run with other settings: choose another --output"
+                )
+            train(config, run)
+            runs.append(run)
+        _write_report(runs, self.output / "index.html")
+        return 0
+
+
+def demo_configs(seeds: int, updates: int) -> dict[str, TrainConfig]:
+    """Baseline, mutual distillation, and one agent with the steps of two."""
+    distilled = TrainConfig(seeds=seeds, updates=updates, evaluate_every=max(1, updates // 20))
+    independent = dataclasses.replace(distilled, distill_coef=0.0)
+    single = dataclasses.replace(independent, agents=1, n_envs=2 * distilled.n_envs)
+    return {"ppo": independent, "mdpo": distilled, "ppo-2x-steps": single}
+
+
+def _write_report(runs: Sequence[Path], path: Path) -> None:
+    from experiments.checkpoint import write_atomically
+    from experiments.report import build_page
+
+    page, tables = build_page(runs)
+    write_atomically(path, page.encode())
+    console = Console()
+    for table in tables:
+        console.print(table)
+    print(f"page: {path}")
+
+
+COMMANDS: dict[str, type[command_line.Command]] = {
+    "train": Train,
+    "report": Report,
+    "demo": Demo,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    description = "Mutual distillation from pixels, audited by the theory."
+    return command_line.run("mdpo", description, COMMANDS, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

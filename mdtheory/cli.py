@@ -15,7 +15,7 @@ from rich.table import Table
 from mdtheory import command_line
 from mdtheory.check import check
 from mdtheory.problem_file import dump_problem, load_problem
-from mdtheory.report.toys import demo_report, ladder_figure, toy_reports
+from mdtheory.report.toys import demo_report, toy_ladder, toy_reports
 from mdtheory.statements import STATEMENTS
 from mdtheory.toys import TOYS, environment_id, make_toy
 
@@ -77,7 +77,7 @@ class Demo:
             )
         if self.picture is not None:
             path = command_line.new_file(self.picture, force=self.force)
-            ladder_figure(reports).savefig(path)
+            toy_ladder(reports).savefig(path)
         console = Console()
         for toy in reports:
             for part in demo_report(toy):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from mdtheory.check import Report, check
-from mdtheory.report import style
+from mdtheory.report.ladder import LadderRow, ladder_figure
 from mdtheory.statements import GAP_BOUNDS
 from mdtheory.toys import TOYS, Toy, ToyInstance, make_toy
 
@@ -67,43 +67,16 @@ def demo_report(toy: ToyReport) -> list[Any]:
     return parts
 
 
-def ladder_figure(toys: Sequence[ToyReport]) -> Figure:
-    """Every bound on the gap and the gap itself, as a fraction of A0, one row per toy."""
-    figure, axis = style.new_figure(7.2, 0.62 * len(toys) + 1.5)
-    zero = 3e-4  # where the logarithmic axis shows 0
-    for row, toy in enumerate(toys):
+def toy_ladder(toys: Sequence[ToyReport]) -> Figure:
+    """The ladder of bounds for these toys."""
+    rows = []
+    for toy in toys:
         coverage = toy.report["A0"].rhs
-        values = {s.id: float(toy.report[s.id].rhs / coverage) for s in GAP_BOUNDS}
-        axis.axhline(row, color="#dddddd", linewidth=0.8, zorder=0)
-        for rank, (statement_id, value) in enumerate(values.items()):
-            axis.plot(
-                max(value, zero),
-                row + 0.3 - 0.12 * rank,
-                "o",
-                color=style.COLOURS[statement_id],
-                markersize=6,
-                label=f"{statement_id} {toy.report[statement_id].statement.name}"
-                if row == 0
-                else None,
+        rows.append(
+            LadderRow(
+                label=toy.toy.name,
+                bounds={s.id: float(toy.report[s.id].rhs / coverage) for s in GAP_BOUNDS},
+                gap=float(toy.report.quantities["gap"] / coverage),
             )
-        gap = float(toy.report.quantities["gap"] / coverage)
-        axis.plot(
-            [max(gap, zero)] * 2,
-            [row - 0.4, row + 0.4],
-            color=style.COLOURS["gap"],
-            linewidth=2.5,
-            solid_capstyle="butt",
-            label="true gap" if row == 0 else None,
         )
-    axis.set_xscale("log")
-    axis.set_xlim(zero / 1.5, 150)
-    axis.set_xticks([zero, 1e-3, 1e-2, 1e-1, 1, 10, 100])
-    axis.set_xticklabels(["0", "0.001", "0.01", "0.1", "1", "10", "100"])
-    axis.set_yticks(range(len(toys)), [toy.toy.name for toy in toys])
-    axis.set_ylim(len(toys) - 0.5, -0.5)
-    axis.grid(axis="y", visible=False)
-    axis.axvspan(1, 150, color="#cc79a7", alpha=0.08, linewidth=0)
-    axis.text(1.1, len(toys) - 0.55, "vacuous: above A0", fontsize=7, color="#884466")
-    axis.set_xlabel("fraction of A0, the bound that needs no knowledge of the policy (log scale)")
-    figure.legend(loc="outside upper center", ncols=4, fontsize=8)
-    return figure
+    return ladder_figure(rows)

@@ -1,0 +1,96 @@
+"""What a run writes, so that it survives being killed at any instant.
+
+    RUN/config.json                   the configuration
+    RUN/checkpoint.safetensors        networks, optimizer, metrics and number of the last update
+    RUN/evaluations/000012.safetensors   logits [seed, agent, F, S, A] after update 12
+
+Every file appears whole or not at all.  Random numbers are functions of seed and update, so a
+checkpoint needs no generator state.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from experiments.networks import BatchedActorCritic
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write beside the file, flush to disk, then rename over it."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """How far a run is: updates done, and metrics [update, metric, seed, agent]."""
+
+    update: int
+    metrics: Tensor
+
+
+def save_checkpoint(
+    run: Path, network: BatchedActorCritic, optimizer: torch.optim.Adam, progress: Progress
+) -> None:
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors["metrics"] = progress.metrics
+    for index, state in optimizer.state_dict()["state"].items():
+        for name, value in state.items():
+            tensors[f"optimizer.{index}.{name}"] = value
+    content = save(tensors, metadata={"update": str(progress.update)})
+    write_atomically(run / "checkpoint.safetensors", content)
+
+
+def load_checkpoint(
+    run: Path, network: BatchedActorCritic, optimizer: torch.optim.Adam
+) -> Progress | None:
+    """Restore network and optimizer in place; None if the run has no checkpoint yet."""
+    path = run / "checkpoint.safetensors"
+    if not path.exists():
+        return None
+    with safe_open(path, framework="pt") as file:
+        update = int(file.metadata()["update"])
+    tensors = load_file(path)
+    metrics = tensors.pop("metrics")
+    states: dict[int, dict[str, Tensor]] = {}
+    weights: dict[str, Tensor] = {}
+    for key, value in tensors.items():
+        part, rest = key.split(".", 1)
+        if part == "network":
+            weights[rest] = value
+        else:
+            index, name = rest.split(".")
+            states.setdefault(int(index), {})[name] = value
+    network.load_state_dict(weights)
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": states, "param_groups": groups})
+    return Progress(update=update, metrics=metrics)
+
+
+def evaluation_path(run: Path, update: int) -> Path:
+    return run / "evaluations" / f"{update:06d}.safetensors"
+
+
+def save_evaluation(run: Path, update: int, logits: Tensor) -> None:
+    """Logits [seed, agent, F, S, A] on every state and rendering."""
+    write_atomically(evaluation_path(run, update), save({"logits": logits.contiguous()}))
+
+
+def load_evaluations(run: Path) -> tuple[list[int], Tensor]:
+    """Updates and logits [evaluation, seed, agent, F, S, A] of all evaluations so far."""
+    paths = sorted((run / "evaluations").glob("*.safetensors"))
+    if not paths:
+        raise FileNotFoundError(f"{run} has no evaluations yet: `mdpo train --resume {run}` first")
+    logits = torch.stack([load_file(path)["logits"] for path in paths])
+    return [int(path.stem) for path in paths], logits

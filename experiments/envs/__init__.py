@@ -1,0 +1,1 @@
+"""Environments that draw latent MDPs in pixels."""

@@ -1,0 +1,410 @@
+"""The page about a set of runs, beside the toys: what was claimed, measured, and how vacuous."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from experiments import figures
+from experiments.audit import Audit, audit_run, exact_report
+from experiments.results import (
+    COMPARED,
+    Comparison,
+    comparisons,
+    final,
+    interval,
+    label,
+    sentence,
+)
+from mdtheory.report.page import PageTable, Picture, Section, render_page
+from mdtheory.report.toys import ToyReport, toy_ladder, toy_reports
+from mdtheory.statements import GAP_BOUNDS, QUANTITIES, STATEMENTS
+
+HEADLINE = ("train_return", "heldout_return", "gap", "robustness", "mean_robustness")
+
+
+def build_page(runs: Sequence[Path]) -> tuple[str, list[Table]]:
+    """The HTML of the page, and the headline tables for the terminal.
+
+    Raises:
+        FileNotFoundError: when a folder is no run, or has nothing to report yet.
+    """
+    audits = [audit_run(run) for run in runs]
+    if len({audit.name for audit in audits}) < len(audits):
+        pairs = zip(audits, runs, strict=True)
+        audits = [dataclasses.replace(audit, name=str(run)) for audit, run in pairs]
+    toys = toy_reports()
+    command = shlex.join(["mdpo", "report", *map(str, runs)])
+    found = comparisons(audits)
+    sections = [
+        _headline_section(audits, found),
+        _toy_section(toys),
+        _world_section(audits[0], command),
+        _training_section(audits, command),
+        _difference_section(found, command),
+        _vacuity_section(audits, command),
+        _statement_section(),
+        _provenance_section(audits, runs),
+    ]
+    page = render_page(
+        title="Robustness, mutual distillation and generalization",
+        lead=_lead(),
+        sections=[section for section in sections if section is not None],
+    )
+    return page, [_terminal_table(audits), *_terminal_differences(found)]
+
+
+def _lead() -> list[str]:
+    return [
+        "The claim (arXiv 2501.02481): a policy that is more robust to irrelevant features has a"
+        " better guarantee on its generalization, and mutual distillation between policies makes"
+        " them more robust.",
+        "The first half is a theorem about bounds, listed below and checked here exactly. The"
+        " second half is an experiment: networks trained from pixels in small worlds whose every"
+        " state and rendering is known, so that returns, robustness and bounds of the trained"
+        " networks are computed, not estimated. Only the spread over seeds is statistical.",
+    ]
+
+
+def _whose(audits: Sequence[Audit]) -> list[tuple[Audit, bool]]:
+    """Every run's agents, and the mixture of them where there are several."""
+    return [(a, ensemble) for a in audits for ensemble in (False, True)[: a.config.agents]]
+
+
+def _headline_rows(audits: Sequence[Audit]) -> list[list[str]]:
+    return [
+        [
+            label(audit, ensemble),
+            *(str(interval(final(audit, name, ensemble=ensemble))) for name in HEADLINE),
+        ]
+        for audit, ensemble in _whose(audits)
+    ]
+
+
+def _headline_section(audits: Sequence[Audit], found: Sequence[Comparison]) -> Section:
+    return Section(
+        title="What was found",
+        paragraphs=[
+            *(sentence(c, "heldout_return", "Held-out return") for c in found),
+            *(sentence(c, "mean_robustness", "Mean R") for c in found[:1]),
+            *_matched_conclusion(found),
+            *_robustness_caveat(found[:1]),
+        ],
+        tables=[
+            PageTable(
+                header=["run", "algorithm", "agents", "seeds", "steps per seed"],
+                rows=[
+                    [
+                        audit.name,
+                        audit.config.algorithm,
+                        str(audit.config.agents),
+                        str(audit.config.seeds),
+                        f"{audit.steps_per_seed:,}",
+                    ]
+                    for audit in audits
+                ],
+                caption="The runs; steps are environment steps of a seed's agents together.",
+                text_columns=(1,),
+            ),
+            PageTable(
+                header=["after the last update", *(_words(n) for n in HEADLINE)],
+                rows=_headline_rows(audits),
+                caption="Means over seeds with 95 % Student intervals. 'Agent' is the average over"
+                " a seed's agents, 'mixture' the policy that averages their action probabilities.",
+            ),
+        ],
+    )
+
+
+def _matched_conclusion(found: Sequence[Comparison]) -> list[str]:
+    """How many of the compute-matched comparisons the intervals decide, and which way."""
+    matched = [c.differences["heldout_return"] for c in found if c.compute_matched]
+    if not matched:
+        return []
+    higher = sum(d.decides and d.mean > 0 for d in matched)
+    lower = sum(d.decides and d.mean < 0 for d in matched)
+    return [
+        f"Of {len(matched)} comparisons at equal environment steps in total, {higher} show a higher"
+        f" held-out return with mutual distillation, {lower} a lower one, and"
+        f" {len(matched) - higher - lower} are undecided."
+    ]
+
+
+def _robustness_caveat(found: Sequence[Comparison]) -> list[str]:
+    """What the worst-case bound has to do with the measured difference."""
+    out = []
+    for comparison in found:
+        bound, gap = comparison.differences["A2"], comparison.differences["gap"]
+        if gap.decides and not (bound.decides and bound.mean * gap.mean > 0):
+            out.append(
+                "The difference in the gap does not come with the same difference in the"
+                f" worst-case bound A2 (gap {gap.signed()}, A2 {bound.signed()}): R is a maximum"
+                " over states and renderings and does not see an improvement elsewhere. So this"
+                " result does not pass through A2."
+            )
+        elif gap.decides:
+            out.append(
+                f"Gap and worst-case bound A2 moved the same way (gap {gap.signed()}, A2"
+                f" {bound.signed()}). That they moved together does not show that one caused the"
+                " other."
+            )
+    return out
+
+
+def _toy_section(toys: Sequence[ToyReport]) -> Section:
+    return Section(
+        title="Toys",
+        paragraphs=[
+            "Small worlds with closed-form answers, decided in exact rationals. A5 knows the"
+            " dynamics and both policies, A0 knows nothing; what lies between is the price of"
+            " knowing less.",
+        ],
+        tables=[
+            PageTable(
+                header=["toy", "gap", "A2", "gap / A2", "all hold", "what it shows"],
+                rows=[
+                    [
+                        toy.toy.name,
+                        _short(toy.report.quantities["gap"]),
+                        _short(toy.report["A2"].rhs),
+                        _short(toy.report["A2"].ratio),
+                        "yes" if toy.report.holds and not toy.disagreements else "NO",
+                        toy.toy.summary,
+                    ]
+                    for toy in toys
+                ],
+                caption="Exact values at the default parameters.",
+                text_columns=(5,),
+            )
+        ],
+        pictures=[
+            Picture.of(
+                toy_ladder(toys),
+                caption="The ladder of bounds against the true gap.",
+                command="mdtheory demo --picture ladder.svg",
+                alt="For each toy, the bounds A0 to A5 and the true gap as fractions of A0",
+            )
+        ],
+    )
+
+
+def _world_section(audit: Audit, command: str) -> Section:
+    world = audit.config.worlds[0]
+    return Section(
+        title="The pixel world",
+        paragraphs=[
+            f"A {world.size} x {world.size} maze in {world.size * world.cell_pixels} x"
+            f" {world.size * world.cell_pixels} pixels. The white square is the agent; the noise"
+            " behind it depends on the rendering and on the state, and is irrelevant. Leaving"
+            f" through the exit pays 1; the discount is {world.discount:g}. Exactly one action is"
+            " optimal in every state, so disagreement is never harmless by symmetry."
+            f" Training sees {world.train_renderings} renderings, {world.heldout_renderings} are"
+            " held out."
+            + (" Every seed has a maze and backgrounds of its own."
+               if audit.config.world_per_seed else " All seeds share one world."),
+        ],
+        pictures=[
+            Picture.of(
+                figures.renderings_figure(audit),
+                caption="The same three latent states under training and held-out renderings.",
+                command=command,
+                alt="Images of three states of the maze under eight renderings",
+            )
+        ],
+    )  # fmt: skip
+
+
+def _training_section(audits: Sequence[Audit], command: str) -> Section:
+    curves = {
+        "train_return": "Return on training renderings",
+        "heldout_return": "Return on held-out renderings",
+        "gap": "Generalization gap: distance of training and general return",
+        "mean_robustness": "Mean R: total variation on visited states",
+        "robustness": "R: the worst state and pair of renderings",
+    }
+    pictures = [
+        *(
+            Picture.of(
+                figures.curves_figure(audits, name, _with_unit(name)),
+                caption=f"{title}; mean over seeds of the agents' average, bands are 95 % Student"
+                " intervals.",
+                command=command,
+                alt=f"{title} over updates",
+            )
+            for name, title in curves.items()
+        ),
+        *(
+            Picture.of(
+                figures.bounds_figure(audit),
+                caption="True gap and every bound on it, for the trained networks themselves.",
+                command=command,
+                alt=f"Gap and bounds over updates, {audit.name}",
+            )
+            for audit in audits
+        ),
+    ]
+    return Section(title="Over training", pictures=pictures)
+
+
+def _difference_section(found: Sequence[Comparison], command: str) -> Section | None:
+    if not found:
+        return None
+    return Section(
+        title="Paired differences",
+        paragraphs=[
+            "The same seed gives both algorithms the same world, the same initial weights and the"
+            " same random numbers. The fair comparison is the one at equal environment steps:"
+            " a mixture against a mixture, or an agent against one that had all the steps.",
+        ],
+        tables=[
+            PageTable(
+                header=["left minus right", *(_words(n) for n in COMPARED)],
+                rows=[
+                    [f"{c.left} minus {c.right}", *(c.differences[n].signed() for n in COMPARED)]
+                    for c in found
+                ],
+                caption="Mean paired difference with its 95 % Student interval. With so many"
+                " intervals some exclude 0 by chance; held-out return is the one to read.",
+            )
+        ],
+        pictures=[
+            Picture.of(
+                figures.differences_figure(found),
+                caption="Paired differences after the last update.",
+                command=command,
+                alt="Intervals of paired differences between algorithms",
+            )
+        ],
+        notes=[
+            "What this shows: the size of an effect in these worlds, at this budget and at these"
+            " settings. What it does not show: why it arises, that it grows with more agents or a"
+            " larger alpha, or that it carries over to other environments."
+        ],
+    )
+
+
+def _vacuity_section(audits: Sequence[Audit], command: str) -> Section:
+    rows = []
+    for audit in audits:
+        last = {n: interval(final(audit, n)).mean for n in (*QUANTITIES, *STATEMENTS)
+                if n in audit.values}  # fmt: skip
+        for statement in GAP_BOUNDS:
+            bound = last[statement.id]
+            rows.append(
+                [
+                    audit.name,
+                    f"{statement.id} {statement.name}",
+                    f"{bound:.3f}",
+                    f"{bound / last['A0']:.3f}",
+                    f"{last['gap'] / bound:.1%}" if bound > 0 else "-",
+                ]
+            )
+    return Section(
+        title="How vacuous",
+        paragraphs=[
+            "A bound above A0 says less than no knowledge of the policy at all. The last column is"
+            " how much of a bound the true gap fills: 100 % would be attained.",
+        ],
+        tables=[
+            PageTable(
+                header=["run", "bound", "right side", "right side / A0", "gap / right side"],
+                rows=rows,
+                caption="Means over seeds and agents after the last update.",
+                text_columns=(1,),
+            )
+        ],
+        pictures=[
+            Picture.of(
+                figures.vacuity_figure(audits),
+                caption="The ladder for the trained networks.",
+                command=command,
+                alt="Bounds and gap of trained networks as fractions of A0",
+            )
+        ],
+    )
+
+
+def _statement_section() -> Section:
+    symbols = [[str(q.symbol), q.name, q.meaning, q.domain] for q in QUANTITIES.values()]
+    return Section(
+        title="The statements",
+        statements=list(STATEMENTS.values()),
+        tables=[
+            PageTable(
+                header=["symbol", "name in code", "meaning", "domain"],
+                rows=symbols,
+                caption="Quantities.",
+                text_columns=(1, 2, 3),
+            )
+        ],
+    )
+
+
+def _provenance_section(audits: Sequence[Audit], runs: Sequence[Path]) -> Section:
+    checked = sum(audit.checked for audit in audits)
+    violations = sum(audit.violations for audit in audits)
+    exact = exact_report(runs[0])
+    verdicts = ", ".join(f"{b.statement.id} {b.verdict}" for b in exact.bounds)
+    return Section(
+        title="How it was made",
+        paragraphs=[
+            f"{checked:,} bounds were checked on trained networks in float64, with the tolerance"
+            f" that mdtheory.check states; {violations} were violated. The last network of the"
+            f" first seed of {runs[0].name} was also decided in exact rationals: {verdicts}.",
+        ],
+        tables=[
+            PageTable(
+                header=["run", "command"],
+                rows=[
+                    [str(run), audit.config.command(run)]
+                    for run, audit in zip(runs, audits, strict=True)
+                ],
+                caption="The runs, and the commands that repeat them.",
+                text_columns=(1,),
+            )
+        ],
+    )
+
+
+def _terminal_table(audits: Sequence[Audit]) -> Table:
+    table = Table(title="After the last update: mean over seeds, 95 % interval")
+    table.add_column("run", no_wrap=True)
+    for name in HEADLINE:
+        table.add_column(_words(name))
+    for audit, ensemble in _whose(audits):
+        values = (interval(final(audit, name, ensemble=ensemble)) for name in HEADLINE)
+        table.add_row(label(audit, ensemble), *(value.compact(3) for value in values))
+    return table
+
+
+def _terminal_differences(found: Sequence[Comparison]) -> list[Table]:
+    if not found:
+        return []
+    names = ("heldout_return", "gap", "mean_robustness")
+    table = Table(title="Paired differences, 95 % interval")
+    table.add_column("left minus right", no_wrap=True)
+    for name in names:
+        table.add_column(_words(name))
+    for c in found:
+        values = (c.differences[name].compact(4, "+") for name in names)
+        table.add_row(f"{c.left} - {c.right}", *values)
+    return [table]
+
+
+def _words(name: str) -> str:
+    """A quantity's name on page and terminal."""
+    return {"robustness": "R", "mean_robustness": "mean R"}.get(name, name.replace("_", " "))
+
+
+def _with_unit(name: str) -> str:
+    unit = "total variation" if "robustness" in name else "discounted return"
+    return f"{_words(name)} ({unit})"
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 12 else f"{float(value):.4g}"  # type: ignore[arg-type]

@@ -1,0 +1,51 @@
+"""Imports point one way: the theory knows nothing of the experiments or of PyTorch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import mdtheory
+
+EVERYTHING = """
+import importlib, pkgutil, sys
+import mdtheory
+for module in pkgutil.walk_packages(mdtheory.__path__, "mdtheory."):
+    importlib.import_module(module.name)
+print(mdtheory.__file__)
+print(*sorted({name.split(".")[0] for name in sys.modules}))
+"""
+
+
+def test_no_module_of_the_theory_loads_torch_or_the_experiments():
+    root = Path(mdtheory.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", EVERYTHING], cwd=root, capture_output=True, text=True, check=True
+    )
+    where, loaded = done.stdout.splitlines()
+    assert Path(where) == Path(mdtheory.__file__)
+    assert "numpy" in loaded.split()
+    assert not {"torch", "experiments", "tests", "pytest", "benchmarks"} & set(loaded.split())
+
+
+def test_no_module_of_the_theory_mentions_a_later_room():
+    for path in Path(mdtheory.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            rooms = {name.split(".")[0] for name in names}
+            assert not rooms & {"torch", "experiments", "tests"}, path
+
+
+def test_arithmetic_modules_do_not_draw():
+    code = "import sys, mdtheory; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_public_names_exist():
+    assert all(hasattr(mdtheory, name) for name in mdtheory.__all__)
+    assert list(mdtheory.__all__) == sorted(mdtheory.__all__, key=lambda n: (not n.isupper(), n))
