@@ -79,6 +79,7 @@ def differences_figure(comparisons: Sequence[Comparison]) -> Figure:
                 label=f"{comparison.left} − {comparison.right}" if row == 0 else None,
             )
     axis.axvline(0, color="#333333", linewidth=0.8)
+    axis.locator_params(axis="x", nbins=5)
     axis.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
     axis.set_ylim(len(names) - 0.5, -0.5)
     axis.set_xlabel("difference (return; total variation for robustness)")

@@ -256,9 +256,10 @@ def _difference_section(found: Sequence[Comparison], command: str) -> Section | 
     return Section(
         title="Paired differences",
         paragraphs=[
-            "The same seed gives both algorithms the same world, the same initial weights and the"
-            " same random numbers. The fair comparison is the one at equal environment steps:"
-            " a mixture against a mixture, or an agent against one that had all the steps.",
+            "The same seed gives every run the same world, and runs with as many agents and"
+            " environments the same initial weights and random numbers too. The fair comparison is"
+            " the one at equal environment steps: a mixture against a mixture, or an agent against"
+            " one that had all the steps.",
         ],
         tables=[
             PageTable(

@@ -70,9 +70,10 @@ def discounted_solve(
     if scipy.sparse.issparse(model.transition):
         gamma = float(model.discount)
         return sparse.discounted_solve(model.transition, weights, rhs, gamma, transpose)
-    induced = np.einsum("...sat,...nsa->...nst", model.transition, weights)
-    n_states = induced.shape[-1]
-    matrix = np.eye(n_states, dtype=np.int64) - model.discount[..., None, None, None] * induced
+    by_state = np.matmul(np.swapaxes(weights, -3, -2), model.transition)  # [..., s, n, s']
+    matrix = np.swapaxes(by_state, -3, -2) * -model.discount[..., None, None, None]
+    diagonal = np.arange(matrix.shape[-1])
+    matrix[..., diagonal, diagonal] += 1
     if transpose:
         matrix = np.swapaxes(matrix, -1, -2)
     if matrix.dtype == object:
@@ -91,7 +92,7 @@ def occupancies(model: Model, policy: np.ndarray) -> np.ndarray:
 
 def state_values(model: Model, policy: np.ndarray) -> np.ndarray:
     """V [..., N, S] of policies [..., N, S, A]."""
-    return discounted_solve(model, policy, (policy * model.reward[..., None, :, :]).sum(axis=-1))
+    return discounted_solve(model, policy, expected_reward(model, policy))
 
 
 def action_values(model: Model, state_value: np.ndarray) -> np.ndarray:
@@ -102,5 +103,9 @@ def action_values(model: Model, state_value: np.ndarray) -> np.ndarray:
 
 def returns(model: Model, policy: np.ndarray, occupancy: np.ndarray) -> np.ndarray:
     """J [..., N] = Σ_{s,a} d[n,s] π[n,s,a] r[s,a]."""
-    reward = (policy * model.reward[..., None, :, :]).sum(axis=-1)
-    return (occupancy * reward).sum(axis=-1)
+    return (occupancy * expected_reward(model, policy)).sum(axis=-1)
+
+
+def expected_reward(model: Model, policy: np.ndarray) -> np.ndarray:
+    """r_π [..., N, S] = Σ_a π[n,s,a] r[s,a]."""
+    return np.einsum("...nsa,...sa->...ns", policy, model.reward)

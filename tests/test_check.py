@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,6 @@ from mdtheory import (
     measure,
 )
 from mdtheory.check import _judge
-from mdtheory.toys import TOYS
 from tests.random_problems import (
     Case,
     exact_case,
@@ -34,7 +32,6 @@ from tests.random_problems import (
     toy_case,
 )
 from tests.reference import Reference
-from tests.wrong_variants import wrong_variants
 
 
 def report_of(case: Case, **options: Any) -> Report:
@@ -49,52 +46,6 @@ def require_ladder(report: Report, tolerance: Any = 0) -> None:
         for large in larger:
             assert np.all(rhs[small] <= rhs[large] + tolerance), (small, large)
     assert np.all(report.quantities["gap"] <= rhs["A5"] + tolerance)
-
-
-@lru_cache
-def pool() -> list[tuple[str, dict[str, Any]]]:
-    """Labels and exact quantities of toys, scaled toys, sharp worlds and random problems."""
-    cases = [toy_case(name) for name in TOYS]
-    for discount in ("0", "1/2", "9/10"):
-        for robustness in ("1/1000", "3/4", "1"):
-            cases.append(toy_case("two-state", discount=discount, robustness=robustness))
-        cases.append(toy_case("lucky", discount=discount, skill="1/4"))
-        cases.append(toy_case("rare-fork", discount=discount, chance=1))
-    cases.append(toy_case("two-state", train_mass="3/4"))
-    cases.append(toy_case("rare-fork", train_mass="3/4"))
-    cases += [scaled(case, factor) for case in cases for factor in (Fraction(3), Fraction(1, 3))]
-    cases += [step_world(Fraction(1, n), Fraction(1, 2)) for n in (2, 1000)]
-    cases += [step_world(Fraction(1, 10_000), Fraction(1, 10))]
-    cases += exact_cases(np.random.default_rng(0), 60)
-    return [(c.label, measure(c.problem, c.policy, c.baseline)) for c in cases]
-
-
-def verdicts(statement: Any) -> dict[str, str]:
-    """By label; a problem on which a variant divides by zero refutes nothing."""
-    out = {}
-    for label, quantities in pool():
-        try:
-            out[label] = _judge(statement, quantities, 0).verdict
-        except ZeroDivisionError:
-            out[label] = "undefined"
-    return out
-
-
-@pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS.keys())
-def test_true_statement_holds_on_every_problem_of_the_pool(statement):
-    found = set(verdicts(statement).values())
-    assert found <= {"holds", "not applicable"}
-    assert "holds" in found
-
-
-@pytest.mark.parametrize("variant", wrong_variants(), ids=lambda s: s.name)
-def test_wrong_variant_is_refuted_by_an_exact_problem(variant):
-    assert "violated" in verdicts(variant).values()
-
-
-def test_every_statement_has_wrong_variants():
-    ids = [variant.id for variant in wrong_variants()]
-    assert all(ids.count(i) >= 5 for i in STATEMENTS)
 
 
 def test_twenty_thousand_random_problems_satisfy_every_statement_and_the_ladder():
@@ -133,9 +84,7 @@ def test_exact_random_problems_and_extremes_satisfy_every_statement_and_the_ladd
 @pytest.mark.parametrize("robustness", ["0", "1/7", "1"])
 @pytest.mark.parametrize("train_mass", ["1/100", "1/2", "1"])
 def test_sharp_is_attained_exactly_by_the_two_state_world(discount, robustness, train_mass):
-    case = toy_case(
-        "two-state", discount=discount, robustness=robustness, train_mass=train_mass
-    )
+    case = toy_case("two-state", discount=discount, robustness=robustness, train_mass=train_mass)
     for factor in (Fraction(1), Fraction(5, 3)):
         sharp = report_of(scaled(case, factor))["A2"]
         assert sharp.slack == 0
@@ -270,7 +219,9 @@ def test_report_prints_every_statement_and_quantity():
     report = report_of(toy_case("two-state"))
     text = str(report)
     for bound in report.bounds:
-        assert any(bound.statement.id in line and bound.verdict in line for line in text.split("\n"))
+        assert any(
+            bound.statement.id in line and bound.verdict in line for line in text.split("\n")
+        )
     assert all(name in text for name in report.quantities)
 
 
@@ -292,3 +243,38 @@ def test_observations_shared_between_renderings_force_equal_actions():
     report = check(Problem(mdp=mdp, renderings=shared), policy)
     assert report.quantities["robustness"] == 1  # only in state 1, where the looks differ
     assert report.quantities["gap"] == 0
+
+
+@pytest.mark.xfail(
+    reason="bug: rows may be 1e-9 off, which costs more than the verdict's tolerance"
+)
+def test_rows_within_the_accepted_tolerance_refute_nothing():
+    mdp = FiniteMDP(
+        transition=[[[1.0], [1 + 9e-10]]], reward=[[1.0, 1.0]], initial=[1.0], discount=0.99
+    )
+    problem = Problem(mdp=mdp, renderings=RenderingFamily.distinct(1, train_mask=[True, False]))
+    assert check(problem, [[[1.0, 0.0]], [[0.0, 1.0]]]).holds
+
+
+@pytest.mark.xfail(reason="bug: accepted weights may give M > 1, and then negative right sides")
+def test_weights_within_the_accepted_tolerance_refute_nothing():
+    mdp = FiniteMDP(transition=[[[1.0], [1.0]]], reward=[[1.0, 0.0]], initial=[1.0], discount=0.999)
+    family = RenderingFamily.distinct(
+        1, train_mask=[True, True, False], weights=[0.5, 0.5 + 9e-10, 0.0]
+    )
+    problem = Problem(mdp=mdp, renderings=family)
+    assert check(problem, [[[1.0, 0.0]], [[1.0, 0.0]], [[0.0, 1.0]]]).holds
+
+
+@pytest.mark.xfail(reason="bug: overflow to nan is judged 'violated'")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_overflow_refutes_nothing():
+    mdp = FiniteMDP(
+        transition=[[[1.0], [1.0]]], reward=[[1e308, -1e308]], initial=[1.0], discount=0.5
+    )
+    problem = Problem(mdp=mdp, renderings=RenderingFamily.distinct(1, train_mask=[True, True]))
+    try:
+        report = check(problem, [[[1.0, 0.0]], [[0.0, 1.0]]])
+    except (ValueError, ArithmeticError):
+        return  # to refuse is fine, to call a theorem violated is not
+    assert report.holds

@@ -65,6 +65,18 @@ def test_same_seed_same_trajectory_other_seed_other_trajectory(name):
     assert any(other != trajectory(name, seed=1) for other in others)
 
 
+def test_random_transitions_follow_the_seed():
+    problem = float_case(np.random.default_rng(6), concentration=5.0).problem
+
+    def states(seed: int) -> list[int]:
+        environment = RenderedMDPEnv(problem)
+        environment.reset(seed=seed)
+        return [environment.step(k % 3)[-1]["state"] for k in range(50)]
+
+    assert states(1) == states(1)
+    assert states(1) != states(2)
+
+
 def test_observation_and_info_follow_rendering_and_state():
     environment = RenderedMDPEnv(float_case(np.random.default_rng(0)).problem)
     observation, info = environment.reset(seed=0)
@@ -177,3 +189,18 @@ def test_simulation_would_notice_a_wrong_split():
     toy = make_toy("two-state", discount="7/10")
     values = measure(toy.problem, toy.policy.latent(toy.problem.renderings))
     assert float(values["train_return"] - values["heldout_return"]) > 1
+
+
+@pytest.mark.xfail(reason="bug: 0.5 becomes rendering 0, True becomes 1, text is a TypeError")
+@pytest.mark.parametrize("rendering", [0.5, True, "0"])
+def test_a_rendering_that_is_no_index_is_refused(rendering):
+    with pytest.raises(ValueError, match=r"^options\['rendering'\] must be "):
+        make("chain").unwrapped.reset(options={"rendering": rendering})
+
+
+@pytest.mark.xfail(reason="bug: only the MDP's batch axes are looked at, not the weights'")
+def test_batched_weights_are_refused():
+    family = RenderingFamily.distinct(2, train_mask=[True, False], weights=[[0.5, 0.5]] * 3)
+    problem = Problem(mdp=make_toy("two-state").problem.mdp, renderings=family)
+    with pytest.raises(ValueError, match=r"^problem must be a single problem"):
+        RenderedMDPEnv(problem)

@@ -38,8 +38,8 @@ def test_distinct_renderings_share_no_observation():
 
 
 def test_mass_is_exactly_one_when_everything_is_training():
-    family = RenderingFamily.distinct(1, train_mask=[True] * 10, weights=[0.1] * 10)
-    assert sum([0.1] * 10) != 1
+    family = RenderingFamily.distinct(1, train_mask=[True, True], weights=[0.5, 0.5 + 5e-10])
+    assert family.weights.sum() != 1
     assert family.train_mass == 1
     rational = RenderingFamily.distinct(1, train_mask=[True], weights=[Fraction(1)])
     assert type(rational.train_mass[()]) is Fraction
@@ -51,6 +51,11 @@ def test_batched_weights_give_batched_mass():
     )
     assert family.train_mass.tolist() == [0.25, 1.0]
     assert not family.exact
+
+
+def test_each_problem_of_a_batch_needs_training_mass():
+    with pytest.raises(ValueError, match="positive total weight, got train_mass M = 0"):
+        RenderingFamily.distinct(1, train_mask=[True, False], weights=[[0.5, 0.5], [0.0, 1.0]])
 
 
 def test_families_are_frozen():

@@ -48,9 +48,7 @@ def is_positive(expression: sympy.Expr, positive: Sequence[sympy.Symbol]) -> boo
             for powers, _ in signed_terms(expression)[0]
         )
 
-    return is_nonnegative(expression) and all(
-        vanishes_nowhere({*positive, one}) for one in (a, b)
-    )
+    return is_nonnegative(expression) and all(vanishes_nowhere({*positive, one}) for one in (a, b))
 
 
 def test_sharp_is_at_most_coverage_on_the_whole_domain():
@@ -145,9 +143,7 @@ def test_quantities_have_distinct_symbols_and_their_own_names():
 
 @pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS.keys())
 def test_numbers_agree_with_symbolic_substitution(statement):
-    values = {
-        q.name: Fraction(2 * k + 1, 3 * k + 31) for k, q in enumerate(statement.quantities)
-    }
+    values = {q.name: Fraction(2 * k + 1, 3 * k + 31) for k, q in enumerate(statement.quantities)}
     exact = {
         q.symbol: sympy.Rational(values[q.name].numerator, values[q.name].denominator)
         for q in statement.quantities

@@ -116,13 +116,9 @@ def _of_robustness_pays() -> list[Statement]:
     slope, zero = statement.lhs, sympy.Integer(0)
     flipped = sympy.diff(STATEMENTS["A7"].rhs + 2 * SHARP, R)
     return [
-        _related(
-            statement, "increases", sympy.StrictLessThan(-slope, zero, evaluate=False)
-        ),
+        _related(statement, "increases", sympy.StrictLessThan(-slope, zero, evaluate=False)),
         _related(statement, "does not decrease", sympy.Ge(slope, zero, evaluate=False)),
-        _related(
-            statement, "gap added", sympy.StrictLessThan(flipped, zero, evaluate=False)
-        ),
+        _related(statement, "gap added", sympy.StrictLessThan(flipped, zero, evaluate=False)),
         replace(statement, name="A8: at any M", requires=statement.requires[1:]),
         replace(statement, name="A8: at any Delta", requires=statement.requires[:1]),
     ]
