@@ -3,9 +3,10 @@
     RUN/config.json                   the configuration
     RUN/checkpoint.safetensors        networks, optimizer, metrics and number of the last update
     RUN/evaluations/000012.safetensors   logits [seed, agent, F, S, A] after update 12
+    RUN/tensorboard/                  event files with the metrics' means, to look at while it runs
 
-Every file appears whole or not at all.  Random numbers are functions of seed and update, so a
-checkpoint needs no generator state.
+Every file but TensorBoard's appears whole or not at all.  Random numbers are functions of seed and
+update, so a checkpoint needs no generator state.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 
 from experiments import losses, rollout
 from experiments.checkpoint import (
@@ -76,13 +77,16 @@ def train(config: TrainConfig, run: Path, *, stop_after: int | None = None) -> N
     last = config.updates if stop_after is None else progress.update + stop_after
     updates = range(progress.update, min(last, config.updates))
     history = list(progress.metrics)
-    for update in tracked(updates, done=updates.start, total=config.updates, label=str(run)):
-        history.append(train_once(config, worlds, network, optimizer, update))
-        done = update + 1
-        if done % config.evaluate_every == 0 or done == config.updates:
-            save_evaluation(run, done, evaluate(config, network, worlds))
-            progress = Progress(update=done, metrics=torch.stack(history))
-            save_checkpoint(run, network, optimizer, progress)
+    with SummaryWriter(str(run / "tensorboard"), purge_step=progress.update) as board:
+        for update in tracked(updates, done=updates.start, total=config.updates, label=str(run)):
+            history.append(train_once(config, worlds, network, optimizer, update))
+            for name, values in zip(METRICS, history[-1], strict=True):
+                board.add_scalar(f"train/{name}", values.mean(), update)
+            done = update + 1
+            if done % config.evaluate_every == 0 or done == config.updates:
+                save_evaluation(run, done, evaluate(config, network, worlds))
+                progress = Progress(update=done, metrics=torch.stack(history))
+                save_checkpoint(run, network, optimizer, progress)
 
 
 def build(config: TrainConfig, worlds: Worlds) -> tuple[BatchedActorCritic, torch.optim.Adam]:

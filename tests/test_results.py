@@ -1,0 +1,199 @@
+"""Intervals, paired comparisons, the audit of trained networks, and the page."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from experiments import results
+from experiments.audit import Audit, audit_run, exact_report, softmax
+from experiments.checkpoint import load_evaluations
+from experiments.config import TrainConfig
+from experiments.envs.pixelgrid import PixelGridConfig, make_pixelgrid
+from experiments.report import build_page
+from experiments.train import train
+from mdtheory import STATEMENTS, LatentPolicy, check
+
+SMALL = TrainConfig(
+    seeds=3,
+    updates=4,
+    evaluate_every=2,
+    n_envs=8,
+    rollout_steps=16,
+    hidden=16,
+    pixelgrid=PixelGridConfig(size=3, train_renderings=2, heldout_renderings=3),
+)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("runs")
+    configs = {
+        "mdpo": SMALL,
+        "ppo": dataclasses.replace(SMALL, distill_coef=0.0),
+        "one": dataclasses.replace(SMALL, distill_coef=0.0, agents=1, n_envs=16),
+    }
+    for name, config in configs.items():
+        train(config, folder / name)
+    return {name: folder / name for name in configs}
+
+
+@pytest.fixture(scope="module")
+def audits(runs: dict[str, Path]) -> dict[str, Audit]:
+    return {name: audit_run(run) for name, run in runs.items()}
+
+
+def test_interval_is_students() -> None:
+    values = np.array([1.0, 2.0, 4.0, 7.0])
+    found = results.interval(values)
+    expected = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (found.mean, found.n) == (3.5, 4)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_interval_covers_the_mean_at_its_level() -> None:
+    rng = np.random.default_rng(0)
+    _, low, high = results.band(rng.normal(size=(20_000, 16)))
+    assert np.mean((low <= 0) & (high >= 0)) == pytest.approx(0.95, abs=0.006)
+
+
+def test_one_seed_has_no_interval_and_decides_nothing() -> None:
+    found = results.interval(np.array([1.0]))
+    assert np.isnan(found.low)
+    assert not found.decides
+    assert str(found) == "1.000 (one seed, no interval)"
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ([1.0, 1.1, 0.9], "is higher than"),
+        ([-1.0, -1.1, -0.9], "is lower than"),
+        ([-1.0, 1.1, 0.1], "is not measurably different from"),
+    ],
+)
+def test_sentence_says_what_the_interval_says(values: list[float], verdict: str) -> None:
+    comparison = results.Comparison(
+        left="x",
+        right="y",
+        compute_matched=True,
+        differences={"gap": results.interval(np.array(values))},
+    )
+    assert f"Gap of x {verdict} that of y" in results.sentence(comparison, "gap", "Gap")
+
+
+def test_compute_matched_comparisons_are_those_with_equal_total_steps(
+    audits: dict[str, Audit],
+) -> None:
+    found = {
+        (c.left, c.right): c.compute_matched for c in results.comparisons(list(audits.values()))
+    }
+    assert found == {
+        ("mdpo (agent)", "ppo (agent)"): False,
+        ("mdpo (mixture)", "ppo (mixture)"): True,
+        ("mdpo (agent)", "ppo (mixture)"): True,
+        ("mdpo (agent)", "one"): True,
+    }
+
+
+def test_differences_are_paired_by_seed(audits: dict[str, Audit]) -> None:
+    left, right = audits["mdpo"], audits["ppo"]
+    by_hand = left.values["gap"][-1].mean(axis=-1) - right.values["gap"][-1].mean(axis=-1)
+    found = results.compare(left, right).differences["gap"]
+    assert found.mean == pytest.approx(by_hand.mean())
+    assert found.high - found.mean == pytest.approx(
+        scipy.stats.t.ppf(0.975, 2) * by_hand.std(ddof=1) / np.sqrt(3)
+    )
+
+
+def test_runs_of_other_worlds_are_not_paired(audits: dict[str, Audit]) -> None:
+    other = dataclasses.replace(
+        audits["ppo"], config=dataclasses.replace(audits["ppo"].config, first_seed=5)
+    )
+    assert results.comparisons([audits["mdpo"], other]) == []
+    with pytest.raises(ValueError, match="runs must share seeds and worlds to be paired"):
+        results.compare(audits["mdpo"], other)
+
+
+def test_audit_equals_a_check_of_each_network_in_its_own_world(
+    runs: dict[str, Path], audits: dict[str, Audit]
+) -> None:
+    audit = audits["mdpo"]
+    updates, logits = load_evaluations(runs["mdpo"])
+    assert updates == audit.updates.tolist() == [0, 2, 4]
+    for seed, world in enumerate(audit.config.worlds):
+        problem = make_pixelgrid(world).problem
+        for agent in range(2):
+            report = check(problem, LatentPolicy(softmax(logits[-1, seed, agent].numpy())))
+            for name in ("train_return", "gap", "mean_robustness", "robustness"):
+                assert audit.values[name][-1, seed, agent] == pytest.approx(
+                    report.quantities[name], abs=1e-12
+                )
+            assert audit.values["A4"][-1, seed, agent] == pytest.approx(report["A4"].rhs)
+    assert audit.violations == 0
+    assert audit.checked == 3 * 3 * (2 + 1) * 6
+
+
+def test_exact_report_agrees_with_the_float_audit(
+    runs: dict[str, Path], audits: dict[str, Audit]
+) -> None:
+    report = exact_report(runs["mdpo"], seed=1, agent=1)
+    assert report.arithmetic == "exact"
+    assert report.holds
+    for name in ("train_return", "gap", "robustness", "mean_robustness"):
+        value = float(report.quantities[name])
+        assert value == pytest.approx(audits["mdpo"].values[name][-1, 1, 1], abs=1e-10)
+
+
+def test_audit_notices_a_violated_bound(
+    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a thousand times the gap on the left of A5 there must be violations."""
+    a5 = STATEMENTS["A5"]
+    wrong = dataclasses.replace(a5, relation=a5.relation.func(1000 * a5.lhs, a5.rhs))
+    monkeypatch.setitem(STATEMENTS, "A5", wrong)
+    assert audit_run(runs["ppo"]).violations > 0
+
+
+def test_optimal_return_is_above_every_trained_return(audits: dict[str, Audit]) -> None:
+    for audit in audits.values():
+        assert (audit.values["train_return"] <= audit.optimal_return[:, None] + 1e-9).all()
+
+
+def test_page_is_self_contained_and_complete(runs: dict[str, Path]) -> None:
+    page, tables = build_page(list(runs.values()))
+    links = re.findall(r"""(?:src|href|url\()=?["']?([^"')\s>]+)""", page)
+    assert links
+    assert all(link.startswith(("#", "data:image/png;base64,")) for link in links)
+    assert "<script" not in page
+    for title in ("What was found", "Toys", "The pixel world", "Over training",
+                  "Paired differences", "How vacuous", "The statements", "How it was made"):  # fmt: skip
+        assert f"<h2>{title}</h2>" in page
+    assert page.count("<math") == len(STATEMENTS)
+    assert page.count("<figure") == page.count("<figcaption>") == page.count("<svg") == 12
+    assert page.count("mdpo report") >= 11
+    assert len(tables) == 2
+
+
+def test_figures_are_valid_xml(runs: dict[str, Path]) -> None:
+    page, _ = build_page([runs["mdpo"]])
+    figures = re.findall(r"<svg.*?</svg>", page, flags=re.S)
+    assert figures
+    for figure in figures:
+        ElementTree.fromstring(figure)
+
+
+def test_page_is_the_same_for_the_same_runs(runs: dict[str, Path]) -> None:
+    assert build_page([runs["mdpo"]])[0] == build_page([runs["mdpo"]])[0]
+
+
+def test_page_of_one_run_has_no_differences(runs: dict[str, Path]) -> None:
+    page, tables = build_page([runs["mdpo"]])
+    assert "<h2>Paired differences</h2>" not in page
+    assert len(tables) == 1
