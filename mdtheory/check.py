@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -124,7 +124,7 @@ def check(
     policy: LatentPolicy | TabularPolicy | Any,
     baseline: LatentPolicy | TabularPolicy | Any = None,
     *,
-    ids: Iterable[str] | None = None,
+    ids: Iterable[str] | str | None = None,
     require_exact: bool = False,
 ) -> Report:
     """Evaluate every statement on a problem and a policy.
@@ -155,7 +155,7 @@ def check(
             f" got float64 in {inexact}"
         )
     known = [s.id for s in (*GAP_BOUNDS, *(UPDATE_BOUNDS if before is not None else ()))]
-    wanted = known if ids is None else list(ids)
+    wanted = known if ids is None else [ids] if isinstance(ids, str) else list(ids)
     for statement_id in wanted:
         if statement_id not in known:
             if statement_id in STATEMENTS:
@@ -168,7 +168,7 @@ def check(
     return Report(
         arithmetic="exact" if is_exact else "float64",
         quantities=quantities,
-        bounds=tuple(_judge(statement, quantities, scale) for statement in statements),
+        bounds=tuple(judge(statement, quantities, scale) for statement in statements),
     )
 
 
@@ -189,18 +189,35 @@ def _as_latent(problem: Problem, policy: Any, name: str) -> LatentPolicy:
     return policy if isinstance(policy, LatentPolicy) else LatentPolicy(policy, name=name)
 
 
-def _judge(statement: Statement, quantities: dict[str, Any], scale: Any) -> BoundResult:
-    lhs, rhs = statement.sides(quantities)
+def judge(statement: Statement, quantities: Mapping[str, Any], scale: Any = 0.0) -> BoundResult:
+    """One statement's verdict on measured quantities.
+
+    Args:
+        statement: any inequality over the named quantities.
+        quantities: name -> number, or arrays of one batch shape; exact or float64, as `measure`
+            returns them.
+        scale: size of the numbers that float64 had to round, see `check`; unused when exact.
+
+    Raises:
+        ArithmeticError: when a side overflows float64.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        lhs, rhs = statement.sides(quantities)
+    lhs, rhs = np.asarray(lhs + rhs * 0), np.asarray(rhs + lhs * 0)
     small, large = (lhs, rhs) if statement.is_upper_bound else (rhs, lhs)
-    lhs, rhs, small, large = np.broadcast_arrays(lhs, rhs, small, large)
-    slack = np.asarray(large - small)
-    if slack.dtype == object:
-        tolerance = slack * 0
-    else:
+    if lhs.dtype == object:
+        tolerance = lhs * 0
+    elif np.isfinite(lhs).all() and np.isfinite(rhs).all():
         tolerance = RELATIVE_TOLERANCE * np.maximum(scale, np.maximum(abs(lhs), abs(rhs)))
+    else:
+        raise ArithmeticError(
+            f"statement {statement.id} overflows float64: make the rewards smaller, or give every"
+            " number as a fraction and decide exactly"
+        )
+    slack = np.asarray(large - small)
     holds = slack > -tolerance if statement.is_strict else slack >= -tolerance
     applies = np.broadcast_to(statement.applies(quantities), slack.shape).astype(bool)
-    verdict = np.where(applies, np.where(holds.astype(bool), HOLDS, VIOLATED), NOT_APPLICABLE)
+    verdict = np.where(applies, np.where(np.asarray(holds, bool), HOLDS, VIOLATED), NOT_APPLICABLE)
     positive = np.asarray(large > 0, dtype=bool)
     missing = np.full(slack.shape, None if slack.dtype == object else np.nan)
     ratio = np.where(positive, small / np.where(positive, large, 1), missing)
@@ -220,8 +237,6 @@ def _jsonable(value: Any) -> Any:
         return [_jsonable(entry) for entry in value]
     if isinstance(value, Fraction):
         return exact.text(value)
-    if isinstance(value, int):
-        return f"{value}/1"
     return None if value is None or np.isnan(value) else float(value)
 
 
@@ -234,7 +249,7 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, Fraction):
         short = max(value.numerator.bit_length(), value.denominator.bit_length()) < 24
-        return str(value) if short else f"~ {float(value):.6g}"
+        return str(value) if short else f"~ {validation.approximately(value, 6)}"
     return f"{float(value):.6g}"
 
 

@@ -75,8 +75,9 @@ def _parse(
 
 def _without_box(message: str) -> str:
     """tyro draws a box with a title around its message; keep the words before the footer."""
-    lines = [line.strip("│ ") for line in message.splitlines() if not line.startswith(("╭", "╰"))]
-    words = [line for line in lines if line.strip("─ ")]
+    frame = ("╭", "╰", "+-")
+    lines = [line.strip("│| ") for line in message.splitlines() if not line.startswith(frame)]
+    words = [line for line in lines if line.strip("─- ")]
     kept = itertools.takewhile(lambda line: not line.startswith("For full helptext"), words)
     return " ".join(kept)
 

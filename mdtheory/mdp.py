@@ -16,6 +16,14 @@ import scipy.sparse
 
 from mdtheory import validation
 
+_AXES: dict[str, validation.Axes] = {
+    "transition": ("s", "a", "s'"),
+    "reward": ("s", "a"),
+    "initial": ("s",),
+    "discount": (),
+    "reward_bounds": ("i",),
+}
+
 
 @dataclass(frozen=True, eq=False, init=False)
 class FiniteMDP:
@@ -60,10 +68,11 @@ class FiniteMDP:
         )
         exact = validation.is_exact(*fields.values())
         for name, array in fields.items():
-            object.__setattr__(self, name, validation.unify(exact, array))
-        validation.require_distribution("transition", self.transition, ("s", "a", "s'"))
-        _check_common(self)
+            object.__setattr__(self, name, validation.unify(exact, name, array, _AXES[name]))
+        rows = validation.distribution("transition", self.transition, _AXES["transition"])
+        object.__setattr__(self, "transition", rows)
         validation.broadcast_batches(self._batch_shapes())
+        _check_common(self)
 
     def _batch_shapes(self) -> dict[str, tuple[int, ...]]:
         return {
@@ -71,6 +80,7 @@ class FiniteMDP:
             "reward": self.reward.shape[:-2],
             "initial": self.initial.shape[:-1],
             "discount": self.discount.shape,
+            "reward_bounds": self.reward_bounds.shape[:-1],
         }
 
     @property
@@ -148,19 +158,20 @@ class SparseMDP:
             )
         matrix = scipy.sparse.csr_array(transition, dtype=np.float64, copy=True)
         matrix.sum_duplicates()
-        _check_sparse_rows(matrix, n_actions)
+        totals = _checked_row_sums(matrix, n_actions)
+        matrix.data /= np.repeat(totals, np.diff(matrix.indptr))
         for part in (matrix.data, matrix.indices, matrix.indptr):
             part.setflags(write=False)
         object.__setattr__(self, "transition", matrix)
         fields = _common_fields(n_states, n_actions, reward, initial, discount, reward_bounds)
         for name, array in fields.items():
-            single = {"reward": 2, "initial": 1, "discount": 0, "reward_bounds": 1}[name]
+            single = len(_AXES[name])
             if array.ndim != single:
                 raise ValueError(
                     f"{name} must have {single} axes, since SparseMDP holds a single problem,"
                     f" got shape {list(array.shape)}"
                 )
-            object.__setattr__(self, name, validation.unify(False, array))
+            object.__setattr__(self, name, validation.unify(False, name, array, _AXES[name]))
         _check_common(self)
 
     @property
@@ -207,7 +218,8 @@ def _common_fields(
 
 
 def _check_common(mdp: FiniteMDP | SparseMDP) -> None:
-    validation.require_distribution("initial", mdp.initial, ("s",))
+    initial = validation.distribution("initial", mdp.initial, _AXES["initial"])
+    object.__setattr__(mdp, "initial", initial)
     bad = np.asarray((mdp.discount < 0) | (mdp.discount >= 1), dtype=bool)
     if bad.any():
         index = validation.first(bad)
@@ -228,7 +240,7 @@ def _check_common(mdp: FiniteMDP | SparseMDP) -> None:
         )
 
 
-def _check_sparse_rows(matrix: scipy.sparse.csr_array, n_actions: int) -> None:
+def _checked_row_sums(matrix: scipy.sparse.csr_array, n_actions: int) -> np.ndarray:
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     for bad, what in (
         (~np.isfinite(matrix.data), "a finite number"),
@@ -249,3 +261,4 @@ def _check_sparse_rows(matrix: scipy.sparse.csr_array, n_actions: int) -> None:
         raise ValueError(
             f"transition[s={s}, a={a}] must sum to 1, got {validation.shown(float(total[k]))}"
         )
+    return total

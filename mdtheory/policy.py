@@ -63,6 +63,5 @@ class LatentPolicy:
 
 def _distributions(name: str, probabilities: Any, *axes: str) -> np.ndarray:
     array = validation.parse_array(name, probabilities, (*axes, "a"))
-    array = validation.unify(validation.is_exact(array), array)
-    validation.require_distribution(name, array, (*axes, "a"))
-    return array
+    array = validation.unify(validation.is_exact(array), name, array, (*axes, "a"))
+    return validation.distribution(name, array, (*axes, "a"))

@@ -27,7 +27,17 @@ class Problem:
                 f"renderings must show the MDP's {self.mdp.n_states} states,"
                 f" got observations of {self.renderings.n_states}"
             )
-        validation.broadcast_batches(
+        if isinstance(self.mdp, SparseMDP) and self.renderings.weights.ndim > 1:
+            raise ValueError(
+                "weights must have axes [f] for a SparseMDP, which takes no batches,"
+                f" got shape {list(self.renderings.weights.shape)}"
+            )
+        _ = self.batch_shape
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """Common leading axes of MDP and weights; () for a single problem."""
+        return validation.broadcast_batches(
             {"mdp": self.mdp.batch_shape, "weights": self.renderings.weights.shape[:-1]}
         )
 
@@ -40,6 +50,11 @@ class Problem:
         """Raise unless the policy acts in every state of this problem under every rendering."""
         sizes = (self.renderings.n_renderings, self.mdp.n_states, self.mdp.n_actions)
         validation.require_shape(name, policy.probabilities, ("f", "s", "a"), sizes)
+        if isinstance(self.mdp, SparseMDP) and policy.probabilities.ndim > 3:
+            raise ValueError(
+                f"{name} must have axes [f, s, a] for a SparseMDP, which takes no batches,"
+                f" got shape {list(policy.probabilities.shape)}"
+            )
         validation.broadcast_batches(
             {
                 "mdp": self.mdp.batch_shape,

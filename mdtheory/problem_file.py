@@ -9,7 +9,6 @@ JSON number or a string such as "9/10"; read exactly, 0.1 is 1/10.
 from __future__ import annotations
 
 import json
-import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,9 +31,6 @@ AXES: dict[str, tuple[str, ...]] = {
     "baseline_policies": ("f", "s", "a"),
 }
 OPTIONAL = ("reward_bounds", "baseline_policies")
-
-_NUMBER = re.compile(r"[+-]?(\d+/\d+|(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?)")
-_LONGEST_NUMBER = 4000
 
 
 class ProblemFile(NamedTuple):
@@ -64,8 +60,8 @@ def parse_problem(text: str, *, in_rationals: bool = False) -> ProblemFile:
     try:
         content = json.loads(
             text,
-            parse_float=_rational if in_rationals else float,
-            parse_int=_rational,
+            parse_float=_number if in_rationals else float,
+            parse_int=_number,
             object_pairs_hook=_without_repeats,
         )
     except RecursionError:
@@ -81,7 +77,7 @@ def parse_problem(text: str, *, in_rationals: bool = False) -> ProblemFile:
         if key not in content and key not in OPTIONAL:
             raise ValueError(f"key {key!r} is missing; needed are {', '.join(AXES)}")
     numbers = {
-        key: _numbers(key, value, (), in_rationals)
+        key: _numbers(key, value)
         for key, value in content.items()
         if key != "train" and not (value is None and key in OPTIONAL)
     }
@@ -91,7 +87,7 @@ def parse_problem(text: str, *, in_rationals: bool = False) -> ProblemFile:
             raise ValueError(
                 f"{key} must have axes [{', '.join(AXES[key])}], got shape {list(array.shape)}"
             )
-        numbers[key] = validation.unify(in_rationals, array)
+        numbers[key] = validation.unify(in_rationals, key, array, AXES[key])
     mdp_keys = ("transition", "reward", "initial", "discount", "reward_bounds")
     mdp = FiniteMDP(**{key: numbers[key] for key in mdp_keys if key in numbers})
     renderings = RenderingFamily.distinct(
@@ -131,7 +127,16 @@ def dump_problem(
 
 
 def _text(value: Fraction) -> str | int:
-    return value.numerator if value.denominator == 1 else exact.text(value)
+    is_short_integer = value.denominator == 1 and value.numerator.bit_length() < 64
+    return value.numerator if is_short_integer else exact.text(value)
+
+
+def _number(text: str) -> Fraction:
+    """A JSON number; where in the file it stands is not known here."""
+    try:
+        return validation.rational(text)
+    except ValueError as error:
+        raise ValueError(f"every number {error}") from None
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -143,33 +148,21 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _rational(text: str) -> Fraction:
-    """A decimal or a quotient, exactly; bounded, so that no short text becomes a huge number."""
-    text = text.strip()
-    if len(text) > _LONGEST_NUMBER:
-        raise ValueError(
-            f"a number must have at most {_LONGEST_NUMBER} characters, got {len(text)}"
-        )
-    if not _NUMBER.fullmatch(text) or re.search(r"/0+$", text):
-        raise ValueError(f'must be a number such as 0.9 or "9/10", got {text[:40]!r}')
-    return Fraction(text)
-
-
-def _numbers(name: str, node: Any, index: tuple[int, ...], in_rationals: bool) -> Any:
+def _numbers(name: str, node: Any, index: tuple[int, ...] = ()) -> Any:
     """Strings at the leaves become numbers; every leaf that is none is named."""
-    if isinstance(node, list):
-        return [_numbers(name, child, (*index, i), in_rationals) for i, child in enumerate(node)]
+    if isinstance(node, list) and len(index) < len(AXES[name]):
+        return [_numbers(name, child, (*index, i)) for i, child in enumerate(node)]
     place = validation.located(name, AXES[name], index)
     if isinstance(node, str):
         try:
-            node = _rational(node)
+            node = validation.rational(node)
         except ValueError as error:
             raise ValueError(f"{place} {error}") from None
     if isinstance(node, bool) or not isinstance(node, Fraction | float):
-        raise ValueError(f"{place} must be a number, got {json.dumps(node, default=str)[:40]}")
-    if in_rationals or isinstance(node, float):
-        return node
-    try:
-        return float(node)
-    except OverflowError:
-        raise ValueError(f"{place} must fit a float64, got a larger number") from None
+        got = (
+            f"a list of {len(node)}"
+            if isinstance(node, list)
+            else json.dumps(node, default=str)[:40]
+        )
+        raise ValueError(f"{place} must be a number, got {got}")
+    return node

@@ -61,8 +61,8 @@ class RenderingFamily:
             weights = validation.as_exact(weights) / n_renderings
         weights = validation.parse_array("weights", weights, ("f",))
         validation.require_shape("weights", weights, ("f",), (n_renderings,))
-        weights = validation.unify(validation.is_exact(weights), weights)
-        validation.require_distribution("weights", weights, ("f",))
+        weights = validation.unify(validation.is_exact(weights), "weights", weights, ("f",))
+        weights = validation.distribution("weights", weights, ("f",))
         mass = weights[..., train_mask].sum(axis=-1)
         if np.any(mass <= 0):
             raise ValueError(
@@ -108,7 +108,7 @@ class RenderingFamily:
 
     @property
     def train_mass(self) -> np.ndarray:
-        """M = p(T), shape [...]; exactly 1 when every rendering is a training rendering."""
-        if self.train_mask.all():
-            return np.asarray(self.weights[..., 0] * 0 + 1)
-        return np.asarray(self.weights[..., self.train_mask].sum(axis=-1))
+        """M = p(T), shape [...]; exactly 1 when no held-out rendering has any weight."""
+        mass = np.asarray(self.weights[..., self.train_mask].sum(axis=-1))
+        unseen = np.asarray((self.weights[..., ~self.train_mask] > 0).any(axis=-1), dtype=bool)
+        return np.where(unseen, np.minimum(mass, 1), mass * 0 + 1)

@@ -7,9 +7,11 @@ an array leaves here as float64 or as a read-only object array of `fractions.Fra
 
 from __future__ import annotations
 
+import decimal
 import difflib
 import math
 import numbers
+import re
 from collections.abc import Collection, Iterable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -18,6 +20,8 @@ import numpy as np
 
 SUM_TOLERANCE = 1e-9
 """How far a row of float probabilities may be from summing to 1; exact rows must be exact."""
+
+_INT64_MAX = np.iinfo(np.int64).max
 
 Axes = tuple[str, ...]
 """Names of an array's trailing axes, for messages: `("s", "a")`; leading axes are batch axes."""
@@ -32,13 +36,41 @@ def located(name: str, axes: Axes, index: Iterable[int]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A number as a person writes it: `1/3`, `0.5`, `nan`."""
-    return str(value) if isinstance(value, Fraction | int | str) else f"{value:.17g}"
+    """A number as a person writes it: `1/3`, `0.5`, `nan`; long ones by their leading digits."""
+    if not isinstance(value, Fraction | int):
+        return str(value) if isinstance(value, str) else f"{value:.17g}"
+    value = Fraction(value)
+    if max(value.numerator.bit_length(), value.denominator.bit_length()) <= 128:
+        return str(value)
+    return f"about {approximately(value, 17)}"
+
+
+def approximately(value: Fraction, digits: int) -> str:
+    """A rational's leading decimal digits, also beyond the range of float64."""
+    with decimal.localcontext() as context:
+        context.prec = digits + 5
+        return f"{decimal.Decimal(value.numerator) / decimal.Decimal(value.denominator):.{digits}g}"
+
+
+_NUMBER = re.compile(r"[+-]?([0-9]+/[0-9]+|([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?)")
+_LONGEST_NUMBER = 4000
+
+
+def rational(text: str) -> Fraction:
+    """A decimal or a quotient, exactly; bounded, so that no short text becomes a huge number."""
+    text = text.strip()
+    if len(text) > _LONGEST_NUMBER:
+        raise ValueError(
+            f"must be a number of at most {_LONGEST_NUMBER} characters, got {len(text)}"
+        )
+    if not _NUMBER.fullmatch(text) or re.search(r"/0+$", text):
+        raise ValueError(f'must be a number such as 0.9 or "9/10", got {text[:40]!r}')
+    return Fraction(text)
 
 
 def unknown(kind: str, name: object, known: Collection[str]) -> str:
     """Message for an unknown name, with the nearest known one as a suggestion."""
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"unknown {kind} {name!r}: {hint}known are {', '.join(known)}"
 
@@ -63,6 +95,8 @@ def parse_array(name: str, value: Any, axes: Axes) -> np.ndarray:
         raise ValueError(
             f"{located(name, axes, index)} must be a finite number, got {array[index]}"
         )
+    if array.dtype == np.uint64 and array.max() > _INT64_MAX:
+        return as_exact(array)
     return array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
 
 
@@ -72,7 +106,8 @@ def _from_nested(name: str, value: Any, axes: Axes) -> np.ndarray:
     except (ValueError, OverflowError):
         _require_rectangular(name, value, axes)
         array = np.asarray(value, dtype=object)
-    if array.dtype.kind in "OUSb":  # text would swallow the numbers beside it
+    # Text swallows the numbers beside it, and integers beyond 64 bits may have become floats.
+    if array.dtype.kind in "OUSb" or (array.dtype.kind == "f" and (abs(array) >= 2.0**63).any()):
         array = np.asarray(value, dtype=object)
         if any(isinstance(entry, list | tuple) for entry in array.flat):
             _require_rectangular(name, value, axes)
@@ -123,7 +158,7 @@ def _fractions(name: str, array: np.ndarray, axes: Axes) -> np.ndarray:
                 raise ValueError(
                     f"{located(name, axes, index)} must be a finite number, got {entry}"
                 )
-    return array.astype(np.float64) if has_float else as_exact(array)
+    return as_float(name, array, axes) if has_float else as_exact(array)
 
 
 def first(mask: np.ndarray) -> tuple[int, ...]:
@@ -146,10 +181,21 @@ def as_exact(array: np.ndarray) -> np.ndarray:
     return out
 
 
-def unify(exact: bool, array: np.ndarray) -> np.ndarray:
+def as_float(name: str, array: np.ndarray, axes: Axes) -> np.ndarray:
+    """The array in float64."""
+    try:
+        return array.astype(np.float64)
+    except OverflowError:
+        index = first(np.vectorize(lambda x: abs(x) >= 2**1024, otypes=[bool])(array))
+        raise ValueError(
+            f"{located(name, axes, index)} must fit a float64, got {shown(array[index])}"
+        ) from None
+
+
+def unify(exact: bool, name: str, array: np.ndarray, axes: Axes) -> np.ndarray:
     """The array as `Fraction` objects or float64, read-only."""
     if not exact:
-        return frozen(array.astype(np.float64))
+        return frozen(as_float(name, array, axes))
     return frozen(array if array.dtype.kind == "O" else as_exact(array))
 
 
@@ -177,30 +223,40 @@ def broadcast_batches(shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
         raise ValueError(f"batch axes must agree, got {listed}") from None
 
 
-def require_distribution(name: str, array: np.ndarray, axes: Axes) -> None:
-    """Nonnegative along the last axis, summing to 1 (exactly, or within `SUM_TOLERANCE`)."""
+def distribution(name: str, array: np.ndarray, axes: Axes) -> np.ndarray:
+    """The array, read-only, if its last axis holds distributions.
+
+    Exact rows must sum to 1 exactly; float rows within `SUM_TOLERANCE`, and are then divided by
+    their sums unless these are 1 up to rounding, so that no statement is off by what was forgiven.
+    """
     bad = np.asarray(array < 0, dtype=bool)
     if bad.any():
         index = first(bad)
         raise ValueError(
             f"{located(name, axes, index)} must be at least 0, got {shown(array[index])}"
         )
+    exact = array.dtype.kind == "O"
     total = np.asarray(array.sum(axis=-1))
-    tolerance = 0 if array.dtype.kind == "O" else SUM_TOLERANCE
-    bad = np.asarray(abs(total - 1) > tolerance, dtype=bool)
+    bad = np.asarray(abs(total - 1) > (0 if exact else SUM_TOLERANCE), dtype=bool)
     if bad.any():
         index = first(bad)
         raise ValueError(
             f"{located(name, axes[:-1], index)} must sum to 1, got {shown(total[index])}"
         )
+    rounding = array.shape[-1] * np.finfo(np.float64).eps
+    if exact or (abs(total - 1) <= rounding).all():
+        return array
+    return frozen(array / total[..., None])
 
 
 def parse_mask(name: str, value: Any, axis: str) -> np.ndarray:
     """A list of booleans as a read-only array."""
     entries = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else None
     if not entries:
-        raise ValueError(f"{name} must be a list of booleans, got {value!r}")
+        got = shown(value) if isinstance(value, Fraction) else repr(value)
+        raise ValueError(f"{name} must be a list of booleans, got {got}")
     for i, entry in enumerate(entries):
         if not isinstance(entry, bool | np.bool_):
-            raise ValueError(f"{name}[{axis}={i}] must be true or false, got {entry!r}")
+            got = shown(entry) if isinstance(entry, Fraction) else repr(entry)
+            raise ValueError(f"{name}[{axis}={i}] must be true or false, got {got}")
     return frozen(np.array(entries, dtype=bool))

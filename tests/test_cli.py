@@ -180,7 +180,6 @@ def test_flags_that_do_not_fit_are_one_line_and_status_two(capsys, arguments, wo
     assert words in refused(capsys, *arguments)
 
 
-@pytest.mark.xfail(reason="bug: _without_box knows only the rounded box, not the ASCII one")
 @pytest.mark.parametrize("arguments", [("check",), ("toys", "extra")])
 def test_messages_about_flags_carry_no_frame(capsys, arguments):
     assert "---" not in refused(capsys, *arguments)

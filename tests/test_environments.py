@@ -191,14 +191,12 @@ def test_simulation_would_notice_a_wrong_split():
     assert float(values["train_return"] - values["heldout_return"]) > 1
 
 
-@pytest.mark.xfail(reason="bug: 0.5 becomes rendering 0, True becomes 1, text is a TypeError")
 @pytest.mark.parametrize("rendering", [0.5, True, "0"])
 def test_a_rendering_that_is_no_index_is_refused(rendering):
     with pytest.raises(ValueError, match=r"^options\['rendering'\] must be "):
         make("chain").unwrapped.reset(options={"rendering": rendering})
 
 
-@pytest.mark.xfail(reason="bug: only the MDP's batch axes are looked at, not the weights'")
 def test_batched_weights_are_refused():
     family = RenderingFamily.distinct(2, train_mask=[True, False], weights=[[0.5, 0.5]] * 3)
     problem = Problem(mdp=make_toy("two-state").problem.mdp, renderings=family)

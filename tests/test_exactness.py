@@ -70,7 +70,6 @@ def content_of_bounds(case: Case) -> dict[str, Any]:
     return json.loads(check(case.problem, case.policy, case.baseline, ids=ids).to_json())
 
 
-@pytest.mark.xfail(reason="bug: A8's right side 0 becomes np.int64 and then the JSON float 0.0")
 def test_every_number_of_robustness_pays_is_p_over_q():
     content = content_of(toy_case("long-horizon"))
     assert content["bounds"][8]["rhs"] == "0/1"
@@ -180,7 +179,6 @@ def test_forty_states_and_eight_renderings_are_decided_exactly():
     json.loads(report.to_json())
 
 
-@pytest.mark.xfail(reason="bug: _cell takes float() of a Fraction beyond float64's range")
 def test_the_table_shows_numbers_beyond_float64():
     huge = Fraction(10**400)
     mdp = FiniteMDP(transition=[[[1]]], reward=[[huge]], initial=[1], discount=Fraction(1, 2))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mdtheory import STATEMENTS, measure
-from mdtheory.check import _judge
+from mdtheory.check import judge
 from mdtheory.toys import TOYS
 from tests.random_problems import exact_cases, scaled, step_world, toy_case
 from tests.wrong_variants import wrong_variants
@@ -39,7 +39,7 @@ def pool() -> list[tuple[str, dict[str, Any]]]:
 def verdict(statement: Any, quantities: dict[str, Any]) -> str:
     """A problem on which a variant divides by zero refutes nothing."""
     try:
-        return _judge(statement, quantities, 0).verdict
+        return judge(statement, quantities, 0).verdict
     except ZeroDivisionError:
         return "undefined"
 

@@ -172,8 +172,17 @@ def test_page_is_self_contained_and_complete(runs: dict[str, Path]) -> None:
     assert links
     assert all(link.startswith(("#", "data:image/png;base64,")) for link in links)
     assert "<script" not in page
-    for title in ("What was found", "Toys", "The pixel world", "Over training",
-                  "Paired differences", "How vacuous", "The statements", "How it was made"):  # fmt: skip
+    titles = (
+        "What was found",
+        "Toys",
+        "The pixel world",
+        "Over training",
+        "Paired differences",
+        "How vacuous",
+        "The statements",
+        "How it was made",
+    )
+    for title in titles:
         assert f"<h2>{title}</h2>" in page
     assert page.count("<math") == len(STATEMENTS)
     assert page.count("<figure") == page.count("<figcaption>") == page.count("<svg") == 12

@@ -135,9 +135,6 @@ def test_ten_thousand_states_keep_the_identities():
     assert by_occupancy == pytest.approx(value[:, 0], abs=1e-7)
 
 
-@pytest.mark.xfail(
-    reason="bug: SciPy's message 'all index and data arrays must have the same length'"
-)
 def test_a_batch_of_policies_for_a_sparse_mdp_is_refused_by_name():
     _, mdp = pair(0.5)
     problem = Problem(mdp=mdp, renderings=RenderingFamily.distinct(30, train_mask=[True, False]))

@@ -55,7 +55,7 @@ def test_the_first_true_entry_is_found_in_reading_order():
 def test_unified_arrays_are_read_only_copies():
     integers = np.array([1, 2])
     for exact, kind in ((True, "O"), (False, "f")):
-        out = validation.unify(exact, integers)
+        out = validation.unify(exact, "x", integers, ("i",))
         assert out.dtype.kind == kind
         assert not out.flags.writeable
         assert out.tolist() == [1, 2]
@@ -63,7 +63,7 @@ def test_unified_arrays_are_read_only_copies():
 
 def test_the_callers_array_stays_writeable():
     rationals = np.array([Fraction(1, 2)], dtype=object)
-    out = validation.unify(True, rationals)
+    out = validation.unify(True, "x", rationals, ("i",))
     rationals[0] = Fraction(1)
     assert out.tolist() == [Fraction(1, 2)]
 

@@ -39,7 +39,7 @@ class RenderedMDPEnv(gymnasium.Env[np.int64, np.int64]):
     def __init__(
         self, problem: Problem, *, split: Split = "all", render_mode: str | None = None
     ) -> None:
-        if not isinstance(problem.mdp, FiniteMDP) or problem.mdp.batch_shape:
+        if not isinstance(problem.mdp, FiniteMDP) or problem.batch_shape:
             raise ValueError("problem must be a single problem with a FiniteMDP")
         if split not in SPLITS:
             raise ValueError(validation.unknown("split", split, SPLITS))
@@ -75,10 +75,14 @@ class RenderedMDPEnv(gymnasium.Env[np.int64, np.int64]):
             rendering = self.np_random.choice(
                 len(self._rendering_weights), p=self._rendering_weights
             )
-        elif not 0 <= rendering < len(self._rendering_weights):
+        elif (
+            isinstance(rendering, bool | np.bool_)
+            or not isinstance(rendering, int | np.integer)
+            or not 0 <= rendering < len(self._rendering_weights)
+        ):
             raise ValueError(
                 f"options['rendering'] must be from 0 to {len(self._rendering_weights) - 1},"
-                f" got {rendering}"
+                f" got {rendering!r}"
             )
         self._rendering = int(rendering)
         self._state = int(self.np_random.choice(len(self._initial), p=self._initial))

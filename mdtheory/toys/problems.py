@@ -82,8 +82,8 @@ def make_toy(name: str, **parameters: Any) -> ToyInstance:
 
 def _parse_parameter(name: str, value: Any, default: Any) -> Fraction | int:
     try:
-        number = Fraction(str(value) if isinstance(value, float) else value)
-    except (ValueError, TypeError, ZeroDivisionError, OverflowError):
+        number = value if isinstance(value, Fraction) else validation.rational(str(value))
+    except ValueError:
         raise ValueError(f'{name} must be a number such as "9/10", got {value!r}') from None
     if isinstance(default, int):
         if number.denominator != 1 or not 1 <= number <= 1000:
