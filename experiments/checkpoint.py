@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from experiments.networks import BatchedActorCritic
@@ -31,6 +31,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+
+
+def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +69,8 @@ def load_checkpoint(
     path = run / "checkpoint.safetensors"
     if not path.exists():
         return None
-    with safe_open(path, framework="pt") as file:
-        update = int(file.metadata()["update"])
-    tensors = load_file(path)
+    tensors, metadata = _load(path)
+    update = int(metadata["update"])
     metrics = tensors.pop("metrics")
     states: dict[int, dict[str, Tensor]] = {}
     weights: dict[str, Tensor] = {}
@@ -93,5 +101,5 @@ def load_evaluations(run: Path) -> tuple[list[int], Tensor]:
     paths = sorted((run / "evaluations").glob("*.safetensors"))
     if not paths:
         raise FileNotFoundError(f"{run} has no evaluations yet: `mdpo train --resume {run}` first")
-    logits = torch.stack([load_file(path)["logits"] for path in paths])
+    logits = torch.stack([_load(path)[0]["logits"] for path in paths])
     return [int(path.stem) for path in paths], logits

@@ -105,6 +105,7 @@ def _write_report(runs: Sequence[Path], path: Path) -> None:
     from experiments.report import build_page
 
     page, tables = build_page(runs)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, page.encode())
     console = Console()
     for table in tables:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments.envs.pixelgrid import PixelGridConfig
+from experiments.envs.pixelgrid import PixelGridConfig, require_types
 from mdtheory import validation
 
 ENVIRONMENTS = ("pixelgrid",)
@@ -64,6 +64,7 @@ class TrainConfig:
     """The pixel world."""
 
     def __post_init__(self) -> None:
+        require_types(self)
         if self.env not in ENVIRONMENTS:
             raise ValueError(validation.unknown("env", self.env, ENVIRONMENTS))
         for name in (
@@ -132,20 +133,36 @@ class TrainConfig:
     @classmethod
     def from_json(cls, text: str) -> TrainConfig:
         """The configuration of a saved run; unknown keys are errors."""
-        content: dict[str, Any] = json.loads(text)
-        known = [f.name for f in dataclasses.fields(cls)]
-        for key in content:
-            if key not in known:
-                raise ValueError(validation.unknown("key of config.json", key, known))
-        content["pixelgrid"] = PixelGridConfig(**content.get("pixelgrid", {}))
-        return cls(**content)
+        try:
+            content: Any = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"must be JSON: {error}") from None
+        fields = _known_keys(cls, content)
+        fields["pixelgrid"] = PixelGridConfig(
+            **_known_keys(PixelGridConfig, fields.get("pixelgrid", {}))
+        )
+        return cls(**fields)
 
     @classmethod
     def load(cls, run: Path) -> TrainConfig:
         path = run / "config.json"
         if not path.is_file():
             raise FileNotFoundError(f"{run} is no run of `mdpo train`: it has no config.json")
-        return cls.from_json(path.read_text(encoding="utf-8"))
+        try:
+            return cls.from_json(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+
+def _known_keys(kind: type, content: Any) -> dict[str, Any]:
+    """The JSON object, if all its keys are fields of the dataclass."""
+    if not isinstance(content, dict):
+        raise ValueError(f"must hold a JSON object, got {type(content).__name__}")
+    known = [f.name for f in dataclasses.fields(kind)]
+    for key in content:
+        if key not in known:
+            raise ValueError(validation.unknown("key", key, known))
+    return dict(content)
 
 
 def _changed_flags(value: Any, default: Any, prefix: str) -> list[str]:
@@ -155,6 +172,8 @@ def _changed_flags(value: Any, default: Any, prefix: str) -> list[str]:
         mine, theirs = getattr(value, f.name), getattr(default, f.name)
         if dataclasses.is_dataclass(mine):
             flags += _changed_flags(mine, theirs, f"{name}.")
+        elif mine is not theirs and isinstance(mine, bool):
+            flags.append(f"--{name}" if mine else f"--no-{name}")
         elif mine != theirs:
             flags += [f"--{name}", str(mine)]
     return flags

@@ -249,7 +249,7 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, Fraction):
         short = max(value.numerator.bit_length(), value.denominator.bit_length()) < 24
-        return str(value) if short else f"~ {validation.approximately(value, 6)}"
+        return str(value) if short else f"~{validation.approximately(value, 5)}"
     return f"{float(value):.6g}"
 
 

@@ -15,7 +15,6 @@ from rich.table import Table
 from mdtheory import command_line
 from mdtheory.check import check
 from mdtheory.problem_file import dump_problem, load_problem
-from mdtheory.report.toys import demo_report, toy_ladder, toy_reports
 from mdtheory.statements import STATEMENTS
 from mdtheory.toys import TOYS, environment_id, make_toy
 
@@ -58,12 +57,15 @@ class Demo:
     """Overwrite existing files."""
 
     def run(self) -> int:
+        from mdtheory.report.toys import demo_report, toy_ladder, toy_reports  # matplotlib is slow
+
         names = list(TOYS) if self.name is None else [self.name]
         reports = toy_reports(names)
         if self.save is not None:
             if self.name is None:
                 raise ValueError("--save needs the name of one toy, got none")
             path = command_line.new_file(self.save, force=self.force)
+            path.parent.mkdir(parents=True, exist_ok=True)
             instance = make_toy(self.name)
             renderings = instance.problem.renderings
             baseline = instance.baseline
@@ -77,6 +79,7 @@ class Demo:
             )
         if self.picture is not None:
             path = command_line.new_file(self.picture, force=self.force)
+            path.parent.mkdir(parents=True, exist_ok=True)
             toy_ladder(reports).savefig(path)
         console = Console()
         for toy in reports:

@@ -92,7 +92,6 @@ def new_file(path: Path, *, force: bool) -> Path:
     """The path, if it may be written: nothing a user made is overwritten without `--force`."""
     if path.exists() and not force:
         raise FileExistsError(f"{path} exists already: choose another path, or pass --force")
-    path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 

@@ -56,6 +56,11 @@ def expected_next(model: Model, value: np.ndarray) -> np.ndarray:
     """Σ_s' P[s,a,s'] value[n,s'] for value [..., N, S]: shape [..., N, S, A]."""
     if scipy.sparse.issparse(model.transition):
         return sparse.expected_next(model.transition, value)
+    if value.dtype == object:
+        n_states, n_actions = model.transition.shape[-3:-1]
+        rows = model.transition.reshape(*model.transition.shape[:-3], -1, n_states)
+        flat = exact.product(rows, np.swapaxes(value, -1, -2))
+        return np.swapaxes(flat, -1, -2).reshape(*flat.shape[:-2], -1, n_states, n_actions)
     return np.einsum("...sat,...nt->...nsa", model.transition, value)
 
 

@@ -6,6 +6,8 @@ The formulas of `evaluation`, `robustness` and `measure` run unchanged on object
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -34,12 +36,26 @@ def text(value: Fraction) -> str:
 
 def solve(matrix: np.ndarray, rhs: np.ndarray) -> np.ndarray:
     """The exact x with matrix · x = rhs; matrix [..., S, S], rhs [..., S], both of `fmpq`."""
-    n = matrix.shape[-1]
-    batch = np.broadcast_shapes(matrix.shape[:-2], rhs.shape[:-1])
-    matrix = np.broadcast_to(matrix, (*batch, n, n))
-    rhs = np.broadcast_to(rhs, (*batch, n))
-    out = np.empty((*batch, n), dtype=object)
+    return _batched(flint.fmpq_mat.solve, matrix, rhs[..., None])[..., 0]
+
+
+def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """left @ right for `fmpq` matrices [..., I, J] and [..., J, K]; faster than NumPy's on objects,
+    since denominators are cleared once."""
+    return _batched(operator.mul, left, right)
+
+
+def _batched(
+    operation: Callable[[flint.fmpq_mat, flint.fmpq_mat], flint.fmpq_mat],
+    left: np.ndarray,
+    right: np.ndarray,
+) -> np.ndarray:
+    """A flint matrix operation over broadcast leading axes."""
+    batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    left = np.broadcast_to(left, (*batch, *left.shape[-2:]))
+    right = np.broadcast_to(right, (*batch, *right.shape[-2:]))
+    out = np.empty((*batch, left.shape[-2], right.shape[-1]), dtype=object)
     for index in np.ndindex(batch):
-        left = flint.fmpq_mat(n, n, list(matrix[index].flat))
-        out[index] = left.solve(flint.fmpq_mat(n, 1, list(rhs[index]))).entries()
+        factors = (flint.fmpq_mat(*m.shape, list(m.flat)) for m in (left[index], right[index]))
+        out[index] = np.array(operation(*factors).entries(), dtype=object).reshape(out.shape[-2:])
     return out

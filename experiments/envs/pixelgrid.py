@@ -9,6 +9,8 @@ learn to rely on.  `background_strength` is its dial.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -23,6 +25,26 @@ from mdtheory.toys import RenderedMDPEnv
 NORTH, EAST, SOUTH, WEST = range(4)
 ACTION_NAMES = ("north", "east", "south", "west")
 _STEPS = ((-1, 0), (0, 1), (1, 0), (0, -1))
+
+
+def require_types(config: Any) -> None:
+    """Every number of a configuration must be of its field's type, and finite.
+
+    Raises:
+        ValueError: naming field and value.
+    """
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if f.type == "int" and (isinstance(value, bool) or not isinstance(value, int)):
+            raise ValueError(f"{f.name} must be a whole number, got {value!r}")
+        if f.type == "bool" and not isinstance(value, bool):
+            raise ValueError(f"{f.name} must be true or false, got {value!r}")
+        if f.type == "float" and (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not math.isfinite(value)
+        ):
+            raise ValueError(f"{f.name} must be a finite number, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -45,6 +67,7 @@ class PixelGridConfig:
     """Seed of the maze and of the backgrounds."""
 
     def __post_init__(self) -> None:
+        require_types(self)
         for name in ("size", "cell_pixels", "train_renderings", "heldout_renderings"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")

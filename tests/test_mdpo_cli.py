@@ -1,0 +1,183 @@
+"""`mdpo`: every flag arrives, errors are one line, nothing is overwritten, the demo can go on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments import cli
+from experiments.config import TrainConfig
+from experiments.envs.pixelgrid import PixelGridConfig
+
+TINY = ["--seeds", "2", "--updates", "2", "--evaluate-every", "1", "--n-envs", "2",
+        "--rollout-steps", "8", "--minibatches", "2", "--hidden", "8", "--pixelgrid.size", "2",
+        "--pixelgrid.heldout-renderings", "2"]  # fmt: skip
+
+CHANGED = TrainConfig(
+    agents=3,
+    distill_coef=0.25,
+    seeds=5,
+    first_seed=7,
+    updates=11,
+    evaluate_every=3,
+    n_envs=6,
+    rollout_steps=10,
+    epochs=2,
+    minibatches=5,
+    learning_rate=2e-3,
+    adam_eps=1e-6,
+    gae_lambda=0.9,
+    clip=0.1,
+    value_coef=0.4,
+    entropy_coef=0.02,
+    max_grad_norm=0.7,
+    hidden=32,
+    world_per_seed=False,
+    pixelgrid=PixelGridConfig(
+        size=4,
+        cell_pixels=2,
+        train_renderings=3,
+        heldout_renderings=5,
+        background_strength=0.5,
+        discount=0.8,
+        layout_seed=9,
+    ),
+)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line on stderr of a call that must end with status 2."""
+    assert cli.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("mdpo: error: ")
+    return captured.err.removeprefix("mdpo: error: ").strip()
+
+
+def test_changed_differs_from_the_defaults_in_every_field_but_env() -> None:
+    default = TrainConfig()
+    for changed, standard in ((CHANGED, default), (CHANGED.pixelgrid, default.pixelgrid)):
+        same = [
+            f.name
+            for f in dataclasses.fields(changed)
+            if getattr(changed, f.name) == getattr(standard, f.name)
+        ]
+        assert same in ([], ["env"])
+
+
+def test_every_flag_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command that a run shows for itself, run, gives the same configuration."""
+    arrived = []
+    monkeypatch.setattr("experiments.train.train", lambda config, run: arrived.append(config))
+    arguments = CHANGED.command(tmp_path / "run").split()[1:]
+    assert cli.main(arguments) == 0
+    assert arrived == [CHANGED]
+
+
+def test_configuration_survives_json() -> None:
+    assert TrainConfig.from_json(CHANGED.to_json()) == CHANGED
+
+
+def test_train_and_report_write_a_page_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(tmp_path / "run")
+    assert cli.main(["train", "--output", run, *TINY]) == 0
+    assert cli.main(["report", run]) == 0
+    page = tmp_path / "run" / "report.html"
+    assert f"page: {page}" in capsys.readouterr().out
+    before = page.read_bytes()
+    assert f"{page} exists already" in refused(capsys, "report", run)
+    assert f"{run} exists already" in refused(capsys, "train", "--output", run, *TINY)
+    assert page.read_bytes() == before
+    assert cli.main(["report", run, "--force"]) == 0
+    assert cli.main(["train", "--resume", run]) == 0
+
+
+def test_demo_goes_on_where_it_was_and_keeps_finished_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["demo", "--output", str(tmp_path / "demo"), "--seeds", "2", "--updates", "1"]
+    assert cli.main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "mdpo (agent) - ppo (agent)" in out
+    assert out.rstrip().endswith("index.html")
+    finished = sorted((tmp_path / "demo").rglob("*.safetensors"))
+    times = [path.stat().st_mtime_ns for path in finished]
+    assert len(times) == 9
+    assert cli.main(arguments) == 0
+    assert [path.stat().st_mtime_ns for path in finished] == times
+    message = refused(capsys, *arguments[:-1], "2")
+    assert "holds a run with other settings" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "unknown command 'trian': did you mean 'train'?"),
+        (["train"], "give either --output, for a new run, or --resume, for an old one"),
+        (["train", "--output", "x", "--sedes", "3"], "--sedes"),
+        (["train", "--output", "x", "--seeds", "many"], "--seeds"),
+        (["train", "--output", "x", "--seeds", "0"], "seeds must be at least 1, got 0"),
+        (["train", "--output", "x", "--env", "pixelgrit"], "did you mean 'pixelgrid'?"),
+        (["train", "--output", "x", "--agents", "1"], "distill_coef must be 0 for one agent"),
+        (["train", "--output", "x", "--minibatches", "7"], "minibatches must divide"),
+        (
+            ["train", "--output", "x", "--learning-rate", "nan"],
+            "learning_rate must be a finite number, got nan",
+        ),
+        (["train", "--output", "x", "--distill-coef", "-1"], "distill_coef must be at least 0"),
+        (
+            ["train", "--output", "x", "--distill-coef", "inf"],
+            "distill_coef must be a finite number, got inf",
+        ),
+        (["train", "--output", "x", "--gae-lambda", "2"], "gae_lambda must lie in [0, 1], got 2"),
+        (["train", "--output", "x", "--pixelgrid.discount", "1"], "discount must lie in [0, 1)"),
+        (["train", "--resume", "nowhere"], "nowhere is no run of `mdpo train`"),
+        (["train", "--resume", "x", "--seeds", "3"], "--resume takes its settings from x"),
+        (["report", "nowhere"], "nowhere is no run of `mdpo train`"),
+        (["report"], "give at least one run"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message.lower() in refused(capsys, *arguments).lower()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "config.json"),
+        (json.dumps({"sedes": 3}), "config.json: unknown key 'sedes': did you mean 'seeds'?"),
+        (json.dumps({"seeds": "3"}), "config.json: seeds must be a whole number, got '3'"),
+        (json.dumps({"pixelgrid": {"sise": 3}}), "sise"),
+        ("[]", "config.json"),
+    ],
+)
+def test_damaged_configurations_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, message: str
+) -> None:
+    (tmp_path / "config.json").write_text(content)
+    assert message in refused(capsys, "report", str(tmp_path))
+
+
+@pytest.mark.parametrize("damage", ["checkpoint.safetensors", "evaluations/000001.safetensors"])
+def test_damaged_tensors_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    run = tmp_path / "run"
+    assert cli.main(["train", "--output", str(run), *TINY]) == 0
+    capsys.readouterr()
+    (run / damage).write_bytes(b"not a tensor")
+    command = ["train", "--resume"] if damage.startswith("checkpoint") else ["report"]
+    assert damage.split("/")[-1] in refused(capsys, *command, str(run))
