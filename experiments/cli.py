@@ -39,7 +39,10 @@ class Train:
             train(TrainConfig.load(self.resume), self.resume)
             return 0
         assert self.output is not None
-        train(self.config, command_line.new_folder(self.output, force=self.force))
+        train(
+            self.config,
+            command_line.new_folder(self.output, force=self.force, marker="config.json"),
+        )
         return 0
 
 

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+import sympy
 from rich.table import Table
 
 from experiments import figures
@@ -22,7 +23,7 @@ from experiments.results import (
 )
 from mdtheory.report.page import PageTable, Picture, Section, render_page
 from mdtheory.report.toys import ToyReport, toy_ladder, toy_reports
-from mdtheory.statements import GAP_BOUNDS, QUANTITIES, STATEMENTS
+from mdtheory.statements import GAP_BOUNDS, QUANTITIES, STATEMENTS, UPDATE_QUANTITIES
 
 HEADLINE = ("train_return", "heldout_return", "gap", "robustness", "mean_robustness")
 
@@ -89,9 +90,9 @@ def _headline_section(audits: Sequence[Audit], found: Sequence[Comparison]) -> S
     return Section(
         title="What was found",
         paragraphs=[
-            *(sentence(c, "heldout_return", "Held-out return") for c in found),
-            *(sentence(c, "mean_robustness", "Mean R") for c in found[:1]),
             *_matched_conclusion(found),
+            *(sentence(c, "heldout_return", "held-out return") for c in found),
+            *(sentence(c, "mean_robustness", "mean R") for c in found[:1]),
             *_robustness_caveat(found[:1]),
         ],
         tables=[
@@ -128,9 +129,9 @@ def _matched_conclusion(found: Sequence[Comparison]) -> list[str]:
     higher = sum(d.decides and d.mean > 0 for d in matched)
     lower = sum(d.decides and d.mean < 0 for d in matched)
     return [
-        f"Of {len(matched)} comparisons at equal environment steps in total, {higher} show a higher"
-        f" held-out return with mutual distillation, {lower} a lower one, and"
-        f" {len(matched) - higher - lower} are undecided."
+        f"In short: of {len(matched)} comparisons at equal environment steps in total, the held-out"
+        f" return with mutual distillation is higher in {higher}, lower in {lower} and undecided in"
+        f" {len(matched) - higher - lower}."
     ]
 
 
@@ -330,7 +331,15 @@ def _vacuity_section(audits: Sequence[Audit], command: str) -> Section:
 
 
 def _statement_section() -> Section:
-    symbols = [[str(q.symbol), q.name, q.meaning, q.domain] for q in QUANTITIES.values()]
+    symbols = [
+        [
+            sympy.pretty(q.symbol, use_unicode=True),
+            q.name,
+            q.meaning,
+            q.domain.replace("gamma", "γ").replace("Delta", "Δ").replace("oo", "∞"),
+        ]
+        for q in (*QUANTITIES.values(), *UPDATE_QUANTITIES.values())
+    ]
     return Section(
         title="The statements",
         statements=list(STATEMENTS.values()),

@@ -148,12 +148,14 @@ def sentence(comparison: Comparison, name: str, words: str) -> str:
     """What the interval of one quantity says, and nothing more."""
     found = comparison.differences[name]
     if found.n < 2:
-        return f"{words}: one seed only, so nothing can be said about {comparison.left}."
+        return f"With one seed only, nothing can be said about the {words} of {comparison.left}."
     if not found.decides:
         verdict = "is not measurably different from"
     else:
         verdict = "is higher than" if found.mean > 0 else "is lower than"
+    steps = "equal" if comparison.compute_matched else "unequal"
     return (
-        f"{words} of {comparison.left} {verdict} that of {comparison.right}:"
-        f" difference {found.signed()}, 95 % interval over {found.n} paired seeds."
+        f"At {steps} total environment steps, the {words} of {comparison.left} {verdict} that of"
+        f" {comparison.right}: difference {found.signed()}, 95 % interval over {found.n} paired"
+        " seeds."
     )

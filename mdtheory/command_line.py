@@ -18,6 +18,8 @@ import tyro
 
 from mdtheory import validation
 
+_EXISTS = "{path} exists already: choose another path, or pass --force"
+
 
 class Command(Protocol):
     """A frozen dataclass whose fields are the flags."""
@@ -90,16 +92,25 @@ def _one_line(error: Exception) -> str:
 
 def new_file(path: Path, *, force: bool) -> Path:
     """The path, if it may be written: nothing a user made is overwritten without `--force`."""
-    if path.exists() and not force:
-        raise FileExistsError(f"{path} exists already: choose another path, or pass --force")
+    if path.is_dir() or (path.exists() and not force):
+        raise FileExistsError(_EXISTS.format(path=path))
     return path
 
 
-def new_folder(path: Path, *, force: bool) -> Path:
-    """An empty folder at this path; with `force` an existing folder is replaced."""
-    if path.exists() and not force:
-        raise FileExistsError(f"{path} exists already: choose another path, or pass --force")
-    if path.is_dir():
+def new_folder(path: Path, *, force: bool, marker: str) -> Path:
+    """An empty folder at this path.
+
+    With `force`, an existing folder is replaced if it is empty or holds the file `marker`, which
+    says that this program wrote it; anything else may be a user's and stays.
+    """
+    if path.exists():
+        if not force or not path.is_dir():
+            raise FileExistsError(_EXISTS.format(path=path))
+        if any(path.iterdir()) and not (path / marker).is_file():
+            raise FileExistsError(
+                f"{path} is not replaced even with --force: it holds no {marker}, so it was not"
+                " written by this program"
+            )
         shutil.rmtree(path)
     path.mkdir(parents=True)
     return path

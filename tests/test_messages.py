@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable
@@ -359,7 +360,10 @@ def test_a_discount_too_close_to_one_stops_the_sparse_solve():
         discounted_solve(cycle, np.ones((1, n, 1)), rhs, discount, False)
 
 
-@pytest.mark.parametrize("create", [command_line.new_file, command_line.new_folder])
+NEW_FOLDER = functools.partial(command_line.new_folder, marker="config.json")
+
+
+@pytest.mark.parametrize("create", [command_line.new_file, NEW_FOLDER])
 def test_nothing_is_overwritten_without_force(tmp_path: Path, create):
     with pytest.raises(FileExistsError) as caught:
         create(tmp_path, force=False)
@@ -369,10 +373,18 @@ def test_nothing_is_overwritten_without_force(tmp_path: Path, create):
 
 def test_a_forced_folder_is_emptied_and_a_new_one_made(tmp_path: Path):
     folder = tmp_path / "a" / "b"
-    assert command_line.new_folder(folder, force=False) == folder
+    assert NEW_FOLDER(folder, force=False) == folder
+    assert NEW_FOLDER(folder, force=True) == folder
     (folder / "old").write_text("old")
-    assert list(command_line.new_folder(folder, force=True).iterdir()) == []
-    assert command_line.new_file(tmp_path / "c" / "d", force=False).parent.is_dir()
+    (folder / "config.json").write_text("{}")
+    assert list(NEW_FOLDER(folder, force=True).iterdir()) == []
+
+
+def test_a_folder_of_somebody_elses_is_never_replaced(tmp_path: Path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(FileExistsError, match="is not replaced even with --force"):
+        NEW_FOLDER(tmp_path, force=True)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
 def test_a_suggestion_is_made_only_when_a_name_is_near():

@@ -85,7 +85,7 @@ def test_sentence_says_what_the_interval_says(values: list[float], verdict: str)
         compute_matched=True,
         differences={"gap": results.interval(np.array(values))},
     )
-    assert f"Gap of x {verdict} that of y" in results.sentence(comparison, "gap", "Gap")
+    assert f"the gap of x {verdict} that of y" in results.sentence(comparison, "gap", "gap")
 
 
 def test_compute_matched_comparisons_are_those_with_equal_total_steps(

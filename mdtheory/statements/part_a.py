@@ -24,7 +24,7 @@ from mdtheory.statements.quantities import (
 )
 from mdtheory.statements.statement import Statement
 
-CLAIM = "Representation Convergence (arXiv 2501.02481), claim (a); proved in proofs/"
+CLAIM = "claim: arXiv 2501.02481; proof: proofs/README.md"
 _unseen = 1 - train_mass
 _horizon = 1 / (1 - gamma)
 _always = ("0 <= gamma < 1", "0 < M <= 1", "r_min <= r <= r_max")

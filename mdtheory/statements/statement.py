@@ -72,7 +72,7 @@ class Statement:
     @property
     def latex(self) -> str:
         """The inequality in LaTeX, as a page shows it."""
-        return sympy.latex(self.relation, symbol_names=_LATEX_NAMES)
+        return sympy.latex(self.relation, symbol_names=_LATEX_NAMES, order="none")
 
     @cached_property
     def _sides(self) -> Any:
