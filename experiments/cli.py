@@ -39,10 +39,8 @@ class Train:
             train(TrainConfig.load(self.resume), self.resume)
             return 0
         assert self.output is not None
-        train(
-            self.config,
-            command_line.new_folder(self.output, force=self.force, marker="config.json"),
-        )
+        run = command_line.new_folder(self.output, force=self.force, marker="config.json")
+        train(self.config, run)
         return 0
 
 

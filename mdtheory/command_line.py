@@ -18,6 +18,9 @@ import tyro
 
 from mdtheory import validation
 
+_EXTRAS = {"torch": "experiments", "safetensors": "experiments", "tensorboard": "experiments"}
+"""Which extra brings a module that a command may miss."""
+
 _EXISTS = "{path} exists already: choose another path, or pass --force"
 
 
@@ -45,7 +48,16 @@ def run(
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130
-    except (ValueError, OSError, ArithmeticError, ModuleNotFoundError) as error:
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").split(".")[0])
+        if extra is None:
+            raise
+        print(
+            f"{program}: error: {error.name} is not installed: pip install 'mdtheory[{extra}]'",
+            file=sys.stderr,
+        )
+        return 2
+    except (ValueError, OSError, ArithmeticError) as error:
         print(f"{program}: error: {_one_line(error)}", file=sys.stderr)
         return 2
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -181,3 +183,16 @@ def test_damaged_tensors_are_named(
     (run / damage).write_bytes(b"not a tensor")
     command = ["train", "--resume"] if damage.startswith("checkpoint") else ["report"]
     assert damage.split("/")[-1] in refused(capsys, *command, str(run))
+
+
+def test_a_missing_extra_is_named(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['torch'] = None; from experiments.cli import main;"
+        " sys.exit(main(['train', '--output', 'run']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    expected = "mdpo: error: torch is not installed: pip install 'mdtheory[experiments]'\n"
+    assert (done.returncode, done.stderr) == (2, expected)
+    assert list(tmp_path.iterdir()) == []

@@ -14,30 +14,21 @@ import scipy.stats
 from experiments import results
 from experiments.audit import Audit, audit_run, exact_report, softmax
 from experiments.checkpoint import load_evaluations
-from experiments.config import TrainConfig
-from experiments.envs.pixelgrid import PixelGridConfig, make_pixelgrid
+from experiments.envs.pixelgrid import make_pixelgrid
 from experiments.report import build_page
 from experiments.train import train
 from mdtheory import STATEMENTS, LatentPolicy, check
-
-SMALL = TrainConfig(
-    seeds=3,
-    updates=4,
-    evaluate_every=2,
-    n_envs=8,
-    rollout_steps=16,
-    hidden=16,
-    pixelgrid=PixelGridConfig(size=3, train_renderings=2, heldout_renderings=3),
-)
+from tests.small_run import SMALL
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("runs")
+    small = dataclasses.replace(SMALL, seeds=3, updates=4)
     configs = {
-        "mdpo": SMALL,
-        "ppo": dataclasses.replace(SMALL, distill_coef=0.0),
-        "one": dataclasses.replace(SMALL, distill_coef=0.0, agents=1, n_envs=16),
+        "mdpo": small,
+        "ppo": dataclasses.replace(small, distill_coef=0.0),
+        "one": dataclasses.replace(small, distill_coef=0.0, agents=1, n_envs=2 * small.n_envs),
     }
     for name, config in configs.items():
         train(config, folder / name)

@@ -17,18 +17,9 @@ import torch
 from experiments import rollout
 from experiments.checkpoint import load_evaluations
 from experiments.config import TrainConfig
-from experiments.envs.pixelgrid import PixelGridConfig, make_pixelgrid
+from experiments.envs.pixelgrid import make_pixelgrid
 from experiments.train import METRICS, Worlds, build, gradient_step, train
-
-SMALL = TrainConfig(
-    seeds=2,
-    updates=6,
-    evaluate_every=2,
-    n_envs=4,
-    rollout_steps=16,
-    hidden=16,
-    pixelgrid=PixelGridConfig(size=3, train_renderings=2, heldout_renderings=3),
-)
+from tests.small_run import SMALL
 
 
 def files(run: Path) -> dict[str, bytes]:
