@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments.envs.pixelgrid import PixelGridConfig, require_types
+from experiments.envs.pixelgrid import PixelGridConfig, require_types, require_within
 from mdtheory import validation
 
 ENVIRONMENTS = ("pixelgrid",)
@@ -67,21 +67,23 @@ class TrainConfig:
         require_types(self)
         if self.env not in ENVIRONMENTS:
             raise ValueError(validation.unknown("env", self.env, ENVIRONMENTS))
-        for name in (
-            "agents",
-            "seeds",
-            "updates",
-            "evaluate_every",
-            "n_envs",
-            "rollout_steps",
-            "epochs",
-            "minibatches",
-            "hidden",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("distill_coef", "value_coef", "entropy_coef", "first_seed"):
-            if not getattr(self, name) >= 0:
+        require_within(
+            self,
+            {
+                "agents": (1, 64),
+                "seeds": (1, 10_000),
+                "first_seed": (0, 2**53),
+                "updates": (1, 10**6),
+                "evaluate_every": (1, 10**6),
+                "n_envs": (1, 10**5),
+                "rollout_steps": (1, 10**5),
+                "epochs": (1, 1000),
+                "minibatches": (1, 10**6),
+                "hidden": (1, 4096),
+            },
+        )
+        for name in ("distill_coef", "value_coef", "entropy_coef"):
+            if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         for name in ("learning_rate", "adam_eps", "clip", "max_grad_norm"):
             if not getattr(self, name) > 0:

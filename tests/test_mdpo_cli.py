@@ -123,7 +123,7 @@ def test_demo_goes_on_where_it_was_and_keeps_finished_runs(
         (["train"], "give either --output, for a new run, or --resume, for an old one"),
         (["train", "--output", "x", "--sedes", "3"], "--sedes"),
         (["train", "--output", "x", "--seeds", "many"], "--seeds"),
-        (["train", "--output", "x", "--seeds", "0"], "seeds must be at least 1, got 0"),
+        (["train", "--output", "x", "--seeds", "0"], "seeds must be from 1 to 10000, got 0"),
         (["train", "--output", "x", "--env", "pixelgrit"], "did you mean 'pixelgrid'?"),
         (["train", "--output", "x", "--agents", "1"], "distill_coef must be 0 for one agent"),
         (["train", "--output", "x", "--minibatches", "7"], "minibatches must divide"),

@@ -109,8 +109,8 @@ def test_environment_passes_gymnasiums_checker_and_shows_the_images() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"size": 1}, "size must be at least 2, got 1"),
-        ({"train_renderings": 0}, "train_renderings must be at least 1, got 0"),
+        ({"size": 1}, "size must be from 2 to 32, got 1"),
+        ({"train_renderings": 0}, "train_renderings must be from 1 to 1000, got 0"),
         ({"background_strength": 1.5}, r"background_strength must lie in \[0, 1\], got 1.5"),
         ({"discount": 1.0}, r"discount must lie in \[0, 1\), got 1.0"),
     ],

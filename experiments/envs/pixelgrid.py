@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -47,6 +48,17 @@ def require_types(config: Any) -> None:
             raise ValueError(f"{f.name} must be a finite number, got {value!r}")
 
 
+def require_within(config: Any, limits: Mapping[str, tuple[int, int]]) -> None:
+    """Whole numbers of a configuration must lie within what memory and time can bear.
+
+    Raises:
+        ValueError: naming field and value.
+    """
+    for name, (low, high) in limits.items():
+        if not low <= getattr(config, name) <= high:
+            raise ValueError(f"{name} must be from {low} to {high}, got {getattr(config, name)}")
+
+
 @dataclass(frozen=True)
 class PixelGridConfig:
     """Which maze, drawn how, and which renderings are seen in training."""
@@ -68,11 +80,16 @@ class PixelGridConfig:
 
     def __post_init__(self) -> None:
         require_types(self)
-        for name in ("size", "cell_pixels", "train_renderings", "heldout_renderings"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.size < 2:
-            raise ValueError(f"size must be at least 2, got {self.size}")
+        require_within(
+            self,
+            {
+                "size": (2, 32),
+                "cell_pixels": (1, 16),
+                "train_renderings": (1, 1000),
+                "heldout_renderings": (1, 1000),
+                "layout_seed": (0, 2**63),
+            },
+        )
         if not 0 <= self.background_strength <= 1:
             raise ValueError(
                 f"background_strength must lie in [0, 1], got {self.background_strength}"
