@@ -53,7 +53,7 @@ class Audit:
 def audit_run(run: Path) -> Audit:
     """Check every statement A0 to A5 on every network of every evaluation of a run."""
     config = TrainConfig.load(run)
-    updates, logits = load_evaluations(run)
+    updates, logits = load_evaluations(run, config)
     policies = softmax(logits.numpy())
     problem = _batched_problem(config)
     single = [check(problem, LatentPolicy(policy)) for policy in policies]
@@ -78,14 +78,14 @@ def audit_run(run: Path) -> Audit:
 def exact_report(run: Path, *, seed: int = 0, agent: int = 0) -> Report:
     """The last evaluation of one network, decided in exact rationals.
 
-    The network's float64 probabilities are taken as the rationals that they are; the last action
-    takes what is missing to 1.
+    The network's float64 probabilities are taken as the rationals that they are, divided by their
+    exact sum.
     """
     config = TrainConfig.load(run)
-    _, logits = load_evaluations(run)
+    _, logits = load_evaluations(run, config)
     policy = softmax(logits[-1, seed, agent].numpy())
     rational = np.vectorize(Fraction, otypes=[object])(policy)
-    rational[..., -1] = 1 - rational[..., :-1].sum(axis=-1)
+    rational = rational / rational.sum(axis=-1, keepdims=True)
     problem = make_pixelgrid(config.worlds[seed]).problem
     return check(problem, LatentPolicy(rational), require_exact=True)
 

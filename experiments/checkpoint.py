@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from experiments.config import TrainConfig
 from experiments.networks import BatchedActorCritic
 
 
@@ -70,6 +71,18 @@ def load_checkpoint(
     if not path.exists():
         return None
     tensors, metadata = _load(path)
+    try:
+        return _restore(tensors, metadata, network, optimizer)
+    except (RuntimeError, KeyError, ValueError, IndexError) as error:
+        raise ValueError(f"{path} does not fit the run's config.json: {error}") from None
+
+
+def _restore(
+    tensors: dict[str, Tensor],
+    metadata: dict[str, str],
+    network: BatchedActorCritic,
+    optimizer: torch.optim.Adam,
+) -> Progress:
     update = int(metadata["update"])
     metrics = tensors.pop("metrics")
     states: dict[int, dict[str, Tensor]] = {}
@@ -96,10 +109,21 @@ def save_evaluation(run: Path, update: int, logits: Tensor) -> None:
     write_atomically(evaluation_path(run, update), save({"logits": logits.contiguous()}))
 
 
-def load_evaluations(run: Path) -> tuple[list[int], Tensor]:
+def load_evaluations(run: Path, config: TrainConfig) -> tuple[list[int], Tensor]:
     """Updates and logits [evaluation, seed, agent, F, S, A] of all evaluations so far."""
-    paths = sorted((run / "evaluations").glob("*.safetensors"))
+    paths = sorted((run / "evaluations").glob("[0-9]*.safetensors"))
     if not paths:
         raise FileNotFoundError(f"{run} has no evaluations yet: `mdpo train --resume {run}` first")
-    logits = torch.stack([_load(path)[0]["logits"] for path in paths])
-    return [int(path.stem) for path in paths], logits
+    world = config.pixelgrid
+    leading = (config.seeds, config.agents, world.n_renderings, world.n_states)
+    logits = []
+    for path in paths:
+        found = _load(path)[0].get("logits")
+        if found is None or found.shape[:-1] != leading or not torch.isfinite(found).all():
+            shape = None if found is None else list(found.shape)
+            raise ValueError(
+                f"{path} must hold finite logits of shape [{', '.join(map(str, leading))}, actions]"
+                f" to fit the run's config.json, got {shape}"
+            )
+        logits.append(found)
+    return [int(path.stem) for path in paths], torch.stack(logits)

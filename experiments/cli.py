@@ -14,6 +14,7 @@ from rich.console import Console
 
 from experiments.config import TrainConfig
 from mdtheory import command_line
+from mdtheory.report import GENERATOR
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Train:
         if (self.output is None) == (self.resume is None):
             raise ValueError("give either --output, for a new run, or --resume, for an old one")
         if self.resume is not None:
+            if self.force:
+                raise ValueError("--force goes with --output; --resume overwrites nothing")
             if self.config != TrainConfig():
                 raise ValueError(f"--resume takes its settings from {self.resume}/config.json")
             train(TrainConfig.load(self.resume), self.resume)
@@ -89,7 +92,10 @@ class Demo:
                 )
             train(config, run)
             runs.append(run)
-        _write_report(runs, self.output / "index.html")
+        page = self.output / "index.html"
+        if page.exists() and GENERATOR not in page.read_text(encoding="utf-8", errors="replace"):
+            raise FileExistsError(f"{page} exists and is no page of mdpo: choose another --output")
+        _write_report(runs, page)
         return 0
 
 

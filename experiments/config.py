@@ -54,7 +54,8 @@ class TrainConfig:
     entropy_coef: float = 0.01
     """Weight of the entropy bonus."""
     max_grad_norm: float = 0.5
-    """Largest gradient norm per agent; longer gradients are shortened to it."""
+    """Largest gradient norm per agent, of the loss averaged over a seed's agents; longer gradients
+    are shortened to it."""
     hidden: int = 64
     """Units in each of the network's two hidden layers."""
     world_per_seed: bool = True
@@ -95,10 +96,10 @@ class TrainConfig:
                 f"distill_coef must be 0 for one agent, which has nobody to distil,"
                 f" got {self.distill_coef}"
             )
-        if self.samples % self.minibatches:
+        if self.samples % self.minibatches or self.samples < 2 * self.minibatches:
             raise ValueError(
-                f"minibatches must divide n_envs * rollout_steps = {self.samples},"
-                f" got {self.minibatches}"
+                f"minibatches must divide n_envs * rollout_steps = {self.samples} and leave each at"
+                f" least 2 samples, got {self.minibatches}"
             )
 
     @property

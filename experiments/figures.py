@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,12 @@ from mdtheory.statements import GAP_BOUNDS
 RUN_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
+def _plain(name: str) -> str:
+    """A run's name as matplotlib shows it to the letter: no mathematics, no hidden labels."""
+    shown = name.replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
+
+
 def _curve(axis: Any, audit: Audit, name: str, **line: Any) -> None:
     """Mean over seeds of an agents' average, with its 95 % interval as a band."""
     mean, low, high = band(audit.values[name].mean(axis=-1))
@@ -29,7 +36,7 @@ def curves_figure(audits: Sequence[Audit], name: str, ylabel: str) -> Figure:
     """One quantity over training, a line per run; for returns also the optimum."""
     figure, axis = style.new_figure(4.8, 3.4)
     for audit, color in zip(audits, _colours(audits), strict=True):
-        _curve(axis, audit, name, color=color, label=audit.name)
+        _curve(axis, audit, name, color=color, label=_plain(audit.name))
     if name == "train_return":
         best = float(np.mean(audits[0].optimal_return))
         axis.axhline(best, color="#555555", linewidth=0.8, linestyle=":", label="optimal")
@@ -54,7 +61,7 @@ def bounds_figure(audit: Audit) -> Figure:
     _curve(axis, audit, "gap", color=style.COLOURS["gap"], linewidth=2, label="true gap")
     axis.set_yscale("log")
     axis.set_ylim(bottom=1e-3)
-    axis.set_title(audit.name, fontsize=8.5)
+    axis.set_title(_plain(audit.name), fontsize=8.5)
     axis.set_xlabel("updates")
     axis.set_ylabel("gap and bounds, in return (log scale)")
     figure.legend(loc="outside upper center", ncols=4, fontsize=7.5, columnspacing=1)
@@ -66,7 +73,9 @@ def differences_figure(comparisons: Sequence[Comparison]) -> Figure:
     names = ("train_return", "heldout_return", "gap", "mean_robustness", "robustness")
     figure, axis = style.new_figure(4.8, 0.16 * len(names) * len(comparisons) + 1.6)
     for row, name in enumerate(names):
-        for rank, (comparison, color) in enumerate(zip(comparisons, RUN_COLOURS, strict=False)):
+        for rank, (comparison, color) in enumerate(
+            zip(comparisons, itertools.cycle(RUN_COLOURS), strict=False)
+        ):
             found = comparison.differences[name]
             height = row + 0.7 * ((rank + 0.5) / len(comparisons) - 0.5)
             axis.plot([found.low, found.high], [height] * 2, color=color, linewidth=1.5)
@@ -76,7 +85,7 @@ def differences_figure(comparisons: Sequence[Comparison]) -> Figure:
                 "o",
                 color=color,
                 markersize=4,
-                label=f"{comparison.left} − {comparison.right}" if row == 0 else None,
+                label=_plain(comparison.name) if row == 0 else None,
             )
     axis.axvline(0, color="#333333", linewidth=0.8)
     axis.locator_params(axis="x", nbins=5)
@@ -94,7 +103,7 @@ def vacuity_figure(audits: Sequence[Audit]) -> Figure:
         last = {name: float(values[-1].mean()) for name, values in audit.values.items()}
         rows.append(
             LadderRow(
-                label=audit.name.replace("-", "-\n", 1),
+                label=_plain(audit.name).replace("-", "-\n", 1),
                 bounds={s.id: last[s.id] / last["A0"] for s in GAP_BOUNDS},
                 gap=last["gap"] / last["A0"],
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +15,15 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its two-sided 95 % Student interval over `n` seeds; nan bounds if n = 1."""
+    """A mean with its two-sided 95 % Student interval over `n` seeds; nan bounds if n = 1.
+
+    `p` is the two-sided p-value of the mean being 0.
+    """
 
     mean: float
     low: float
     high: float
+    p: float
     n: int
 
     @property
@@ -45,8 +50,13 @@ class Interval:
 
 def interval(per_seed: np.ndarray) -> Interval:
     """Mean and Student interval of values [seed]."""
-    mean, low, high = band(per_seed)
-    return Interval(mean=float(mean), low=float(low), high=float(high), n=len(per_seed))
+    n = len(per_seed)
+    mean, low, high = (float(x) for x in band(per_seed))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = mean / (per_seed.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan
+    return Interval(
+        mean=mean, low=low, high=high, p=float(2 * scipy.stats.t.sf(abs(t), n - 1)), n=n
+    )
 
 
 def band(per_seed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -60,102 +70,135 @@ def band(per_seed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return mean, mean - half, mean + half
 
 
-def final(audit: Audit, name: str, *, ensemble: bool = False) -> np.ndarray:
-    """A quantity after the last update, [seed]: mean over agents, or of their mixture."""
-    values = audit.ensemble[name] if ensemble else audit.values[name].mean(axis=-1)
-    return values[-1]
+@dataclass(frozen=True, eq=False)
+class Policies:
+    """One side of a comparison: a run's agents one by one, or the mixture of each seed's agents."""
+
+    audit: Audit
+    mixed: bool
+
+    @property
+    def label(self) -> str:
+        """The run's name, and which of the two where there are several agents."""
+        if self.audit.config.agents == 1:
+            return self.audit.name
+        return f"{self.audit.name} ({'mixture' if self.mixed else 'agent'})"
+
+    def values(self, name: str, update: int) -> np.ndarray:
+        """A quantity after an evaluated update, [seed]; a mean over agents unless mixed."""
+        at = int(np.flatnonzero(self.audit.updates == update)[0])
+        if self.mixed:
+            return self.audit.ensemble[name][at]
+        return self.audit.values[name][at].mean(axis=-1)
+
+    def final(self, name: str) -> np.ndarray:
+        return self.values(name, int(self.audit.updates[-1]))
+
+    def steps_per_update(self) -> int:
+        """Environment steps that go into the policy; distilled agents learn from each other's."""
+        config = self.audit.config
+        shared = self.mixed or config.distill_coef > 0
+        return config.samples * (config.agents if shared else 1)
 
 
-def comparable(left: Audit, right: Audit) -> bool:
-    """Whether seeds can be paired: the same seeds in the same worlds."""
-    return left.config.worlds == right.config.worlds and (
-        left.config.seed_list == right.config.seed_list
-    )
+def sides(audit: Audit) -> list[Policies]:
+    """A run's agents and, if there are several, their mixture."""
+    kinds = (False, True) if audit.config.agents > 1 else (False,)
+    return [Policies(audit, mixed) for mixed in kinds]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Left minus right, seed by seed, after the last update of each.
+    """Left minus right, seed by seed, at the last update that both were evaluated at.
 
     Attributes:
         left, right: what is compared, in words.
-        compute_matched: whether both sides used the same number of environment steps in total;
-            an agent of a pair stands for the whole pair if its partner taught it, else for itself.
+        update: after how many updates.
+        compute_matched: whether both sides used the same number of environment steps by then; an
+            agent of a pair stands for the whole pair if its partner taught it, else for itself.
+        distilled: whether the left side was distilled (more); else both sides are controls.
         differences: quantity name -> interval.
     """
 
     left: str
     right: str
+    update: int
     compute_matched: bool
+    distilled: bool
     differences: dict[str, Interval]
+
+    @property
+    def name(self) -> str:
+        return f"{self.left} − {self.right}"
 
 
 COMPARED = ("train_return", "general_return", "heldout_return", "gap", "mean_robustness",
             "robustness", "A2", "A3", "A4", "A5")  # fmt: skip
 
 
-def compare(
-    left: Audit, right: Audit, *, left_ensemble: bool = False, right_ensemble: bool = False
-) -> Comparison:
-    """Paired differences between two runs that share seeds and worlds."""
-    if not comparable(left, right):
-        raise ValueError("runs must share seeds and worlds to be paired")
-    differences = {
-        name: interval(
-            final(left, name, ensemble=left_ensemble) - final(right, name, ensemble=right_ensemble)
-        )
-        for name in COMPARED
-    }
-    return Comparison(
-        left=label(left, left_ensemble),
-        right=label(right, right_ensemble),
-        compute_matched=_steps(left, left_ensemble) == _steps(right, right_ensemble),
-        differences=differences,
+def comparable(left: Audit, right: Audit) -> bool:
+    """Whether seeds can be paired: the same seeds in the same worlds, and a common evaluation."""
+    return (
+        left.config.worlds == right.config.worlds
+        and left.config.seed_list == right.config.seed_list
+        and bool(np.intersect1d(left.updates, right.updates).max(initial=0) > 0)
     )
 
 
-def _steps(audit: Audit, ensemble: bool) -> int:
-    """Environment steps that went into a policy: distilled agents learn from each other's."""
-    if ensemble or audit.config.distill_coef > 0:
-        return audit.steps_per_seed
-    return audit.steps_per_seed // audit.config.agents
-
-
-def label(audit: Audit, ensemble: bool) -> str:
-    """Whose numbers: the run's name, and its agents' average or their mixture."""
-    if audit.config.agents == 1:
-        return audit.name
-    return f"{audit.name} ({'mixture' if ensemble else 'agent'})"
+def compare(left: Policies, right: Policies) -> Comparison:
+    """Paired differences between two sides whose runs share seeds and worlds."""
+    if not comparable(left.audit, right.audit):
+        raise ValueError("runs must share seeds, worlds and an evaluated update to be paired")
+    update = int(np.intersect1d(left.audit.updates, right.audit.updates).max())
+    return Comparison(
+        left=left.label,
+        right=right.label,
+        update=update,
+        compute_matched=left.steps_per_update() == right.steps_per_update(),
+        distilled=left.audit.config.distill_coef > right.audit.config.distill_coef,
+        differences={
+            name: interval(left.values(name, update) - right.values(name, update))
+            for name in COMPARED
+        },
+    )
 
 
 def comparisons(audits: list[Audit]) -> list[Comparison]:
-    """Every distilled run against every undistilled one: agents, and mixtures of agents."""
+    """What can be paired: more distillation against less, and a mixture of controls against one.
+
+    Sides with unequal steps are compared only agent against agent.
+    """
     found = []
-    for left in audits:
-        for right in audits:
-            if left.config.distill_coef == 0 or right.config.distill_coef > 0:
-                continue
-            if not comparable(left, right):
-                continue
-            found.append(compare(left, right))
-            if right.config.agents > 1:
-                found.append(compare(left, right, left_ensemble=True, right_ensemble=True))
-                found.append(compare(left, right, right_ensemble=True))
-    return found
+    for left, right in itertools.product(audits, audits):
+        if left is right or not comparable(left, right):
+            continue
+        more = left.config.distill_coef - right.config.distill_coef
+        controls = more == 0 and left.config.agents > right.config.agents == 1
+        if more < 0 or (more == 0 and not controls):
+            continue
+        for a, b in itertools.product(sides(left), sides(right)):
+            comparison = compare(a, b)
+            agents = not (a.mixed or b.mixed)
+            if comparison.compute_matched or (agents and not controls):
+                found.append(comparison)
+    return sorted(found, key=lambda c: (not c.distilled, c.compute_matched))
 
 
 def sentence(comparison: Comparison, name: str, words: str) -> str:
     """What the interval of one quantity says, and nothing more."""
     found = comparison.differences[name]
     if found.n < 2:
-        return f"With one seed only, nothing can be said about the {words} of {comparison.left}."
+        return (
+            f"With one seed only, nothing can be said about the {words} of {comparison.left} and"
+            f" {comparison.right}."
+        )
     if not found.decides:
         verdict = "is not measurably different from"
     else:
         verdict = "is higher than" if found.mean > 0 else "is lower than"
     steps = "equal" if comparison.compute_matched else "unequal"
     return (
-        f"At {steps} total environment steps, the {words} of {comparison.left} {verdict} that of"
-        f" {comparison.right}: difference {found.signed()}, 95 % interval over {found.n} paired"
-        " seeds."
+        f"At {steps} total environment steps, after {comparison.update} updates, the {words} of"
+        f" {comparison.left} {verdict} that of {comparison.right}: difference {found.signed()},"
+        f" p = {found.p:.2g}, {found.n} paired seeds."
     )

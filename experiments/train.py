@@ -16,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from experiments import losses, rollout
 from experiments.checkpoint import (
     Progress,
+    evaluation_path,
     load_checkpoint,
     save_checkpoint,
     save_evaluation,
@@ -74,6 +75,8 @@ def train(config: TrainConfig, run: Path, *, stop_after: int | None = None) -> N
         empty = torch.zeros(0, len(METRICS), config.seeds, config.agents)
         progress = Progress(update=0, metrics=empty)
         save_evaluation(run, 0, evaluate(config, network, worlds))
+    elif not evaluation_path(run, progress.update).exists():
+        save_evaluation(run, progress.update, evaluate(config, network, worlds))
     last = config.updates if stop_after is None else progress.update + stop_after
     updates = range(progress.update, min(last, config.updates))
     history = list(progress.metrics)
@@ -150,7 +153,14 @@ def train_once(
             batch = {name: tensor.gather(-1, chosen) for name, tensor in samples.items()}
             sums += gradient_step(config, network, optimizer, pixels, batch)
     reward = data.reward.mean(dim=(0, -1))
-    return torch.cat([reward[None], sums / (config.epochs * config.minibatches)])
+    metrics = torch.cat([reward[None], sums / (config.epochs * config.minibatches)])
+    if not torch.isfinite(metrics).all():
+        name, seed_index, _ = np.argwhere(~torch.isfinite(metrics).numpy())[0]
+        raise ArithmeticError(
+            f"training diverged at update {update}: {METRICS[name]} of seed"
+            f" {config.seed_list[seed_index]} is not finite; a smaller learning_rate may help"
+        )
+    return metrics
 
 
 def gradient_step(

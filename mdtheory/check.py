@@ -5,8 +5,9 @@
 `slack` is the distance to violation (right − left for `<=`, left − right for `>=`), `ratio` the
 smaller side over the larger one where the larger one is positive: 1 means attained, more means
 violated.  In exact arithmetic the sign of the slack decides.  In float64 a slack above
-−`tolerance` counts as holding, with tolerance = `RELATIVE_TOLERANCE` × the largest of both sides
-and of max|r|/(1−γ); only exact arithmetic decides closer than that.
+−`tolerance` counts as holding; only exact arithmetic decides closer than that.  The tolerance is
+`RELATIVE_TOLERANCE`, or 100·S·eps/(1−γ) where the linear solves lose more, times the largest of
+both sides and of the scale of returns: Δ/(1−γ) for the gap, max|r|/(1−γ) for A6 to A8.
 """
 
 from __future__ import annotations
@@ -164,18 +165,24 @@ def check(
     statements = [STATEMENTS[i] for i in wanted]
     names = None if ids is None else list(_needed(statements))
     quantities = measure(problem, latent, before, names=names)
-    scale = 0 if is_exact else _return_scale(problem)
+    scales = dict.fromkeys(wanted, 0) if is_exact else _scales(problem, wanted)
     return Report(
         arithmetic="exact" if is_exact else "float64",
         quantities=quantities,
-        bounds=tuple(judge(statement, quantities, scale) for statement in statements),
+        bounds=tuple(judge(s, quantities, scales[s.id]) for s in statements),
     )
 
 
-def _return_scale(problem: Problem) -> np.ndarray:
-    """max|r| / (1−γ), the size of the numbers that float64 has to round."""
-    largest = abs(problem.mdp.reward_bounds.astype(np.float64)).max(axis=-1)
-    return np.asarray(largest / (1 - problem.mdp.discount.astype(np.float64)))
+def _scales(problem: Problem, ids: list[str]) -> dict[str, np.ndarray]:
+    """By statement, the scale that `RELATIVE_TOLERANCE` is taken of."""
+    mdp = problem.mdp
+    bounds = mdp.reward_bounds.astype(np.float64)
+    horizon = 1 / (1 - mdp.discount.astype(np.float64))
+    eps = np.finfo(np.float64).eps
+    loss = np.maximum(1, 100 * mdp.n_states * eps * horizon / RELATIVE_TOLERANCE)
+    gap_ids = {statement.id for statement in GAP_BOUNDS}
+    spread, largest = bounds[..., 1] - bounds[..., 0], abs(bounds).max(axis=-1)
+    return {i: loss * horizon * (spread if i in gap_ids else largest) for i in ids}
 
 
 def _needed(statements: list[Statement]) -> dict[str, None]:

@@ -78,6 +78,8 @@ class Demo:
                 encoding="utf-8",
             )
         if self.picture is not None:
+            if self.picture.suffix not in (".svg", ".png", ".pdf"):
+                raise ValueError(f"--picture must end in .svg, .png or .pdf, got {self.picture}")
             path = command_line.new_file(self.picture, force=self.force)
             path.parent.mkdir(parents=True, exist_ok=True)
             toy_ladder(reports).savefig(path)

@@ -6,6 +6,7 @@ Exit status 0: done; 1: done, and the answer is no (a bound is violated); 2: bad
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import io
 import itertools
 import shutil
@@ -69,6 +70,9 @@ def _parse(
     arguments: Sequence[str] | None,
 ) -> Command | None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments == ["--version"]:
+        print(f"{program} {importlib.metadata.version('mdtheory')}")
+        return None
     if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
         raise ValueError(validation.unknown("command", arguments[0], commands))
     messages = io.StringIO()
@@ -92,6 +96,7 @@ def _without_box(message: str) -> str:
     frame = ("╭", "╰", "+-")
     lines = [line.strip("│| ") for line in message.splitlines() if not line.startswith(frame)]
     words = [line for line in lines if line.strip("─- ")]
+    words = [line.replace("__tyro-dummy-inner__.config.", "") for line in words]
     kept = itertools.takewhile(lambda line: not line.startswith("For full helptext"), words)
     return " ".join(kept)
 
@@ -110,19 +115,19 @@ def new_file(path: Path, *, force: bool) -> Path:
 
 
 def new_folder(path: Path, *, force: bool, marker: str) -> Path:
-    """An empty folder at this path.
+    """An empty folder at this path, new or empty already.
 
-    With `force`, an existing folder is replaced if it is empty or holds the file `marker`, which
-    says that this program wrote it; anything else may be a user's and stays.
+    With `force`, an existing folder is replaced if it holds the file `marker`, which says that this
+    program wrote it; anything else may be a user's and stays.
     """
-    if path.exists():
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         if not force or not path.is_dir():
             raise FileExistsError(_EXISTS.format(path=path))
-        if any(path.iterdir()) and not (path / marker).is_file():
+        if not (path / marker).is_file():
             raise FileExistsError(
                 f"{path} is not replaced even with --force: it holds no {marker}, so it was not"
                 " written by this program"
             )
         shutil.rmtree(path)
-    path.mkdir(parents=True)
+    path.mkdir(parents=True, exist_ok=True)
     return path

@@ -83,7 +83,13 @@ def discounted_solve(
         matrix = np.swapaxes(matrix, -1, -2)
     if matrix.dtype == object:
         return exact.solve(matrix, rhs)
-    return np.linalg.solve(matrix, rhs[..., None])[..., 0]
+    try:
+        return np.linalg.solve(matrix, rhs[..., None])[..., 0]
+    except np.linalg.LinAlgError:
+        raise ArithmeticError(
+            f"a discount of {np.max(model.discount)} is too close to 1 for float64: give every"
+            " number as a fraction and decide exactly"
+        ) from None
 
 
 def occupancies(model: Model, policy: np.ndarray) -> np.ndarray:

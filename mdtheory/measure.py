@@ -1,12 +1,13 @@
 """Every named quantity of a problem and a policy, as the numbers that statements are about.
 
 One set of formulas serves float64 (batched), exact rationals and sparse transitions.  Averages
-over pairs run over training f and held-out f' with weights p(f) p(f') / (M (1−M)); when M = 1
-there is no pair, and R, its mean, the decoupling and the occupancy distance are 0.
+over pairs run over training f and held-out f' with weights p(f) p(f') / (M (1−M)) and are 0 when
+M = 1.  R is a maximum over the same pairs whatever their weight; it is 0 when none is held out.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
@@ -48,7 +49,8 @@ def measure(
         if name not in known:
             raise ValueError(validation.unknown("quantity", name, known))
     measurement = _Measurement(problem, policy, baseline)
-    return {name: measurement.public(name) for name in names}
+    with np.errstate(over="ignore", invalid="ignore"):
+        return {name: measurement.public(name) for name in names}
 
 
 class _Measurement:
@@ -59,6 +61,7 @@ class _Measurement:
     ) -> None:
         self.exact = problem.exact and policy.exact and (baseline is None or baseline.exact)
         self.model = Model.of(problem.mdp, in_rationals=self.exact)
+        self.reward_bounds = problem.mdp.reward_bounds
         self.policy = self._numbers(policy.probabilities)
         self.baseline = None if baseline is None else self._numbers(baseline.probabilities)
         self.weights = self._numbers(problem.renderings.weights)
@@ -108,8 +111,16 @@ class _Measurement:
         return evaluation.occupancies(self.model, self.policy)
 
     @cached_property
+    def _excess_return(self) -> np.ndarray:
+        """J_f − r_min/(1−γ), shape [..., F]: differences of it do not cancel a large offset."""
+        low = self._numbers(self.reward_bounds)[..., 0, None, None]
+        model = dataclasses.replace(self.model, reward=self.model.reward - low)
+        return evaluation.returns(model, self.policy, self._occupancy)
+
+    @cached_property
     def _return(self) -> np.ndarray:
-        return evaluation.returns(self.model, self.policy, self._occupancy)
+        low = self._numbers(self.reward_bounds)[..., 0] / (1 - self.discount)
+        return self._excess_return + np.asarray(low)[..., None]
 
     @cached_property
     def train_return(self) -> np.ndarray:
@@ -129,7 +140,9 @@ class _Measurement:
 
     @cached_property
     def gap(self) -> np.ndarray:
-        return np.asarray(abs(self.general_return - self.train_return))
+        general = (self.weights * self._excess_return).sum(axis=-1)
+        train = (self._train_weights * self._excess_return[..., self.train]).sum(axis=-1)
+        return np.asarray(abs(general - train))
 
     @cached_property
     def robustness(self) -> np.ndarray:

@@ -63,5 +63,6 @@ class LatentPolicy:
 
 def _distributions(name: str, probabilities: Any, *axes: str) -> np.ndarray:
     array = validation.parse_array(name, probabilities, (*axes, "a"))
-    array = validation.unify(validation.is_exact(array), name, array, (*axes, "a"))
+    exact = validation.is_exact(array) or validation.whole_in_lists(probabilities, array)
+    array = validation.unify(exact, name, array, (*axes, "a"))
     return validation.distribution(name, array, (*axes, "a"))

@@ -49,7 +49,7 @@ def load_problem(path: str | Path, *, in_rationals: bool = False) -> ProblemFile
         OSError: when the file cannot be read.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} must be UTF-8 text: {error}") from None
     return parse_problem(text, in_rationals=in_rationals)
@@ -75,7 +75,8 @@ def parse_problem(text: str, *, in_rationals: bool = False) -> ProblemFile:
             raise ValueError(validation.unknown("key", key, AXES))
     for key in AXES:
         if key not in content and key not in OPTIONAL:
-            raise ValueError(f"key {key!r} is missing; needed are {', '.join(AXES)}")
+            required = ", ".join(k for k in AXES if k not in OPTIONAL)
+            raise ValueError(f"key {key!r} is missing; needed are {required}")
     numbers = {
         key: _numbers(key, value)
         for key, value in content.items()

@@ -39,10 +39,16 @@ class RenderingFamily:
         self, *, observation: Any, train_mask: Any, weights: Any = None, names: Any = None
     ) -> None:
         observation = validation.parse_array("observation", observation, ("f", "s"))
-        if observation.ndim != 2 or observation.dtype.kind != "i" or (observation < 0).any():
+        if observation.ndim != 2 or observation.dtype.kind != "i":
             raise ValueError(
                 "observation must be nonnegative integers of shape [F, S],"
                 f" got {observation.dtype} of shape {list(observation.shape)}"
+            )
+        if (observation < 0).any():
+            index = validation.first(observation < 0)
+            raise ValueError(
+                f"{validation.located('observation', ('f', 's'), index)} must be at least 0,"
+                f" got {observation[index]}"
             )
         for f, row in enumerate(observation):
             seen, count = np.unique(row, return_counts=True)
@@ -59,9 +65,10 @@ class RenderingFamily:
         if weights is None:
             weights = np.ones(n_renderings, dtype=np.int64)
             weights = validation.as_exact(weights) / n_renderings
-        weights = validation.parse_array("weights", weights, ("f",))
-        validation.require_shape("weights", weights, ("f",), (n_renderings,))
-        weights = validation.unify(validation.is_exact(weights), "weights", weights, ("f",))
+        parsed = validation.parse_array("weights", weights, ("f",))
+        validation.require_shape("weights", parsed, ("f",), (n_renderings,))
+        exact = validation.is_exact(parsed) or validation.whole_in_lists(weights, parsed)
+        weights = validation.unify(exact, "weights", parsed, ("f",))
         weights = validation.distribution("weights", weights, ("f",))
         mass = weights[..., train_mask].sum(axis=-1)
         if np.any(mass <= 0):

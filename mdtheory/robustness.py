@@ -25,12 +25,6 @@ def kl_divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     return np.maximum(terms.sum(axis=-1), 0.0)
 
 
-def pairwise_total_variation(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """TV_s(f, f') for policies left [..., T, S, A] and right [..., H, S, A]: [..., T, H, S]."""
-    n_left = left.shape[-3]
-    return np.stack([total_variation(left[..., [f], :, :], right) for f in range(n_left)], axis=-3)
-
-
 def robustness(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """R = max over f in left, f' in right and s of TV_s(f, f'), shape [...]; 0 if either is empty.
 

@@ -101,6 +101,8 @@ def parse_array(name: str, value: Any, axes: Axes) -> np.ndarray:
 
 
 def _from_nested(name: str, value: Any, axes: Axes) -> np.ndarray:
+    if _holds_bool(value):
+        return _fractions(name, np.asarray(value, dtype=object), axes)
     try:
         array = np.asarray(value)
     except (ValueError, OverflowError):
@@ -113,6 +115,13 @@ def _from_nested(name: str, value: Any, axes: Axes) -> np.ndarray:
             _require_rectangular(name, value, axes)
         return _fractions(name, array, axes)
     return array
+
+
+def _holds_bool(value: Any) -> bool:
+    """Whether nested lists hold a boolean, which NumPy would take for a number."""
+    if isinstance(value, list | tuple):
+        return any(_holds_bool(entry) for entry in value)
+    return isinstance(value, bool)
 
 
 def _require_rectangular(name: str, value: Any, axes: Axes) -> None:
@@ -128,7 +137,8 @@ def _require_rectangular(name: str, value: Any, axes: Axes) -> None:
             return
         if not is_list:
             raise ValueError(
-                f"{located(name, axes, index)} must be a list of {shape[0]}, got {node!r}"
+                f"{located(name, axes, index)} must be a list of {shape[0]},"
+                f" got {shown(node) if isinstance(node, Fraction) else repr(node)}"
             )
         if len(node) != shape[0]:
             raise ValueError(
@@ -170,6 +180,11 @@ def is_exact(*arrays: np.ndarray) -> bool:
     """Whether all numbers are rational and at least one is given as a `Fraction`."""
     kinds = {array.dtype.kind for array in arrays}
     return "O" in kinds and "f" not in kinds
+
+
+def whole_in_lists(value: Any, array: np.ndarray) -> bool:
+    """Whether an array was given as plain lists of whole numbers, which are exact as they stand."""
+    return array.dtype.kind == "i" and not isinstance(value, np.ndarray)
 
 
 def as_exact(array: np.ndarray) -> np.ndarray:

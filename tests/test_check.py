@@ -273,3 +273,39 @@ def test_overflow_refutes_nothing():
     except (ValueError, ArithmeticError):
         return  # to refuse is fine, to call a theorem violated is not
     assert report.holds
+
+
+@pytest.mark.parametrize("gamma", [0.9, 0.999, 1 - 1e-6, 1 - 1e-9])
+@pytest.mark.parametrize("offset", [0.0, 1.0, 1e6])
+def test_a_large_common_reward_refutes_nothing(gamma: float, offset: float):
+    """Returns of a million horizons differ by less than their rounding; the gap must not see it."""
+    rng = np.random.default_rng(0)
+    transition, policy = rng.random((100, 3, 2, 3)), rng.random((100, 2, 3, 2))
+    mdp = FiniteMDP(
+        transition=transition / transition.sum(axis=-1, keepdims=True),
+        reward=offset + rng.random((100, 3, 2)),
+        initial=[1.0, 0.0, 0.0],
+        discount=gamma,
+    )
+    family = RenderingFamily.distinct(3, train_mask=[True, False], weights=[0.5, 0.5])
+    report = check(Problem(mdp=mdp, renderings=family), policy / policy.sum(axis=-1, keepdims=True))
+    assert report.holds
+
+
+def test_the_gap_of_equal_policies_is_zero_whatever_the_offset():
+    mdp = FiniteMDP(
+        transition=[[[0.5, 0.5]], [[0.1, 0.9]]], reward=[[1e9], [1e9 + 1]], initial=[0.5, 0.5],
+        discount=0.999,
+    )  # fmt: skip
+    family = RenderingFamily.distinct(2, train_mask=[True, False], weights=[0.25, 0.75])
+    report = check(Problem(mdp=mdp, renderings=family), np.ones((2, 2, 1)))
+    assert report.quantities["gap"] < 1e-9
+    assert report.quantities["train_return"] == pytest.approx(1e12, rel=1e-9)
+
+
+def test_whole_numbers_in_lists_are_exact():
+    case = make_toy("two-doors")
+    policy = [[[1, 0]] * 3, [[0, 1]] * 3]
+    assert check(case.problem, policy, require_exact=True).quantities["robustness"] == 1
+    family = RenderingFamily.distinct(3, train_mask=[True, False], weights=[1, 0])
+    assert check(Problem(mdp=case.problem.mdp, renderings=family), policy).arithmetic == "exact"

@@ -247,3 +247,13 @@ def test_every_error_is_squeezed_into_one_line(capsys, monkeypatch, error):
 
     monkeypatch.setattr(cli.Toys, "run", fail)
     assert refused(capsys, "toys") == "a b"
+
+
+def test_a_picture_must_have_a_known_ending(tmp_path, capsys):
+    message = refused(capsys, "demo", "lucky", "--picture", str(tmp_path / "x"))
+    assert "--picture must end in .svg, .png or .pdf" in message
+
+
+def test_version_is_told(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == "mdtheory 0.1.0\n"

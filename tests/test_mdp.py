@@ -157,3 +157,9 @@ def test_batch_axes_of_reward_bounds_must_agree():
 
 def test_reward_bounds_alone_may_be_batched():
     assert FiniteMDP(**FIELDS, reward_bounds=[[0, 3], [0, 4]]).batch_shape == (2,)
+
+
+@pytest.mark.parametrize("reward", [[[True, 0.5], [0, 0]], [[True, 1], [0, 0]], [[True] * 2] * 2])
+def test_booleans_are_no_numbers(reward):
+    with pytest.raises(ValueError, match=r"^reward\[s=0, a=0\] must be a number, got True$"):
+        FiniteMDP(**FIELDS | {"reward": reward})

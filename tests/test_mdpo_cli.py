@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -127,6 +128,8 @@ def test_demo_goes_on_where_it_was_and_keeps_finished_runs(
         (["train", "--output", "x", "--env", "pixelgrit"], "did you mean 'pixelgrid'?"),
         (["train", "--output", "x", "--agents", "1"], "distill_coef must be 0 for one agent"),
         (["train", "--output", "x", "--minibatches", "7"], "minibatches must divide"),
+        (["train", "--output", "x", "--minibatches", "1024"], "at least 2 samples, got 1024"),
+        (["train", "--resume", "x", "--force"], "--force goes with --output"),
         (
             ["train", "--output", "x", "--learning-rate", "nan"],
             "learning_rate must be a finite number, got nan",
@@ -196,3 +199,53 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     expected = "mdpo: error: torch is not installed: pip install 'mdtheory[experiments]'\n"
     assert (done.returncode, done.stderr) == (2, expected)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_that_is_not_ours_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "index.html").write_text("my homepage")
+    arguments = ["demo", "--output", str(tmp_path), "--seeds", "1", "--updates", "1"]
+    assert cli.main(arguments) == 2
+    assert "is no page of mdpo" in capsys.readouterr().err
+    assert (tmp_path / "index.html").read_text() == "my homepage"
+
+
+def test_training_that_diverges_stops_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert cli.main(["train", "--output", str(run), *TINY, "--learning-rate", "1e30"]) == 2
+    assert "training diverged at update" in capsys.readouterr().err
+    assert not (run / "checkpoint.safetensors").exists()
+
+
+def test_results_that_do_not_fit_their_configuration_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert cli.main(["train", "--output", str(run), *TINY]) == 0
+    capsys.readouterr()
+    config = TrainConfig.load(run)
+    for change in ({"seeds": 3}, {"hidden": 9}):
+        (run / "config.json").write_text(dataclasses.replace(config, **change).to_json())
+        command = ["report"] if "seeds" in change else ["train", "--resume"]
+        assert "to fit the run's config.json" in refused(capsys, *command, str(run)).replace(
+            "does not fit", "to fit"
+        )
+
+
+def test_lost_evaluations_can_be_made_again(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert cli.main(["train", "--output", str(run), *TINY]) == 0
+    before = (run / "evaluations" / "000002.safetensors").read_bytes()
+    shutil.rmtree(run / "evaluations")
+    assert cli.main(["train", "--resume", str(run)]) == 0
+    assert (run / "evaluations" / "000002.safetensors").read_bytes() == before
+    assert cli.main(["report", str(run)]) == 0
+
+
+def test_names_of_runs_are_shown_to_the_letter(tmp_path: Path) -> None:
+    run = tmp_path / r"_a$\foo$b"
+    assert cli.main(["train", "--output", str(run), *TINY]) == 0
+    assert cli.main(["report", str(run)]) == 0

@@ -179,7 +179,7 @@ FAMILY_ERRORS: list[tuple[Call, str]] = [
     (lambda: family(observation=[[0, 1.5], [2, 3]]),
      "observation must be nonnegative integers of shape [F, S], got float64 of shape [2, 2]"),
     (lambda: family(observation=[[0, -1], [2, 3]]),
-     "observation must be nonnegative integers of shape [F, S], got int64 of shape [2, 2]"),
+     "observation[f=0, s=1] must be at least 0, got -1"),
     (lambda: family(observation=[[[0, 1], [2, 3]]]),
      "observation must be nonnegative integers of shape [F, S], got int64 of shape [1, 2, 2]"),
     (lambda: family(observation=[0, 1]),
@@ -246,7 +246,8 @@ CHECK_ERRORS: list[tuple[Call, str]] = [
      " put halves into a quantity's definition"),
 ]  # fmt: skip
 FILE_ERRORS: list[tuple[Call, str]] = [
-    (lambda: without("weights"), f"key 'weights' is missing; needed are {KEYS}"),
+    (lambda: without("weights"), "key 'weights' is missing; needed are discount,"
+     " initial, transition, reward, weights, train, policies"),
     (lambda: file(wieghts=[1]),
      f"unknown key 'wieghts': did you mean 'weights'? known are {KEYS}"),
     (lambda: parse_problem('{"train": [], "train": []}'),
@@ -365,6 +366,7 @@ NEW_FOLDER = functools.partial(command_line.new_folder, marker="config.json")
 
 @pytest.mark.parametrize("create", [command_line.new_file, NEW_FOLDER])
 def test_nothing_is_overwritten_without_force(tmp_path: Path, create):
+    (tmp_path / "something").write_text("old")
     with pytest.raises(FileExistsError) as caught:
         create(tmp_path, force=False)
     expected = f"{tmp_path} exists already: choose another path, or pass --force"
@@ -373,6 +375,7 @@ def test_nothing_is_overwritten_without_force(tmp_path: Path, create):
 
 def test_a_forced_folder_is_emptied_and_a_new_one_made(tmp_path: Path):
     folder = tmp_path / "a" / "b"
+    assert NEW_FOLDER(folder, force=False) == folder
     assert NEW_FOLDER(folder, force=False) == folder
     assert NEW_FOLDER(folder, force=True) == folder
     (folder / "old").write_text("old")

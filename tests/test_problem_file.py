@@ -186,3 +186,9 @@ def test_a_long_wrong_sum_is_still_named():
     initial = ["1/" + "7" * 3900, "1/" + "9" * 3901, 0]
     with pytest.raises(ValueError, match="initial must sum to 1"):
         parse_problem(json.dumps(VALID | {"initial": initial}), in_rationals=True)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path):
+    path = tmp_path / "problem.json"
+    path.write_text(json.dumps(VALID), encoding="utf-8-sig")
+    assert load_problem(path).problem.mdp.n_states == len(VALID["initial"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import scipy.stats
 
 from experiments import results
 from experiments.audit import Audit, audit_run, exact_report, softmax
-from experiments.checkpoint import load_evaluations
+from experiments.checkpoint import load_evaluations, save_evaluation
+from experiments.config import TrainConfig
 from experiments.envs.pixelgrid import make_pixelgrid
 from experiments.report import build_page
 from experiments.train import train
@@ -73,7 +75,9 @@ def test_sentence_says_what_the_interval_says(values: list[float], verdict: str)
     comparison = results.Comparison(
         left="x",
         right="y",
+        update=4,
         compute_matched=True,
+        distilled=True,
         differences={"gap": results.interval(np.array(values))},
     )
     assert f"the gap of x {verdict} that of y" in results.sentence(comparison, "gap", "gap")
@@ -83,24 +87,58 @@ def test_compute_matched_comparisons_are_those_with_equal_total_steps(
     audits: dict[str, Audit],
 ) -> None:
     found = {
-        (c.left, c.right): c.compute_matched for c in results.comparisons(list(audits.values()))
+        (c.left, c.right): (c.compute_matched, c.distilled)
+        for c in results.comparisons(list(audits.values()))
     }
     assert found == {
-        ("mdpo (agent)", "ppo (agent)"): False,
-        ("mdpo (mixture)", "ppo (mixture)"): True,
-        ("mdpo (agent)", "ppo (mixture)"): True,
-        ("mdpo (agent)", "one"): True,
+        ("mdpo (agent)", "ppo (agent)"): (False, True),
+        ("mdpo (mixture)", "ppo (mixture)"): (True, True),
+        ("mdpo (agent)", "ppo (mixture)"): (True, True),
+        ("mdpo (agent)", "one"): (True, True),
+        ("mdpo (mixture)", "one"): (True, True),
+        ("ppo (mixture)", "one"): (True, False),
     }
+
+
+def side(audit: Audit, *, mixed: bool = False) -> results.Policies:
+    return results.Policies(audit, mixed)
 
 
 def test_differences_are_paired_by_seed(audits: dict[str, Audit]) -> None:
     left, right = audits["mdpo"], audits["ppo"]
     by_hand = left.values["gap"][-1].mean(axis=-1) - right.values["gap"][-1].mean(axis=-1)
-    found = results.compare(left, right).differences["gap"]
+    found = results.compare(side(left), side(right)).differences["gap"]
+    expected = scipy.stats.ttest_1samp(by_hand, 0)
     assert found.mean == pytest.approx(by_hand.mean())
-    assert found.high - found.mean == pytest.approx(
-        scipy.stats.t.ppf(0.975, 2) * by_hand.std(ddof=1) / np.sqrt(3)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert found.high == pytest.approx(expected.confidence_interval(0.95).high)
+
+
+def test_runs_of_different_length_are_compared_at_a_common_update(
+    audits: dict[str, Audit],
+) -> None:
+    short = dataclasses.replace(
+        audits["ppo"],
+        updates=audits["ppo"].updates[:2],
+        values={name: values[:2] for name, values in audits["ppo"].values.items()},
     )
+    found = results.compare(side(audits["mdpo"]), side(short))
+    assert found.update == 2
+    by_hand = (audits["mdpo"].values["gap"] - audits["ppo"].values["gap"])[1].mean()
+    assert found.differences["gap"].mean == pytest.approx(by_hand)
+    assert "after 2 updates" in results.sentence(found, "gap", "gap")
+
+
+def test_more_distillation_is_compared_with_less(audits: dict[str, Audit]) -> None:
+    stronger = dataclasses.replace(
+        audits["mdpo"],
+        name="strong",
+        config=dataclasses.replace(audits["mdpo"].config, distill_coef=5.0),
+    )
+    found = results.comparisons([audits["mdpo"], stronger])
+    assert {(c.left, c.right) for c in found} == {
+        (f"strong ({a})", f"mdpo ({b})") for a in ("agent", "mixture") for b in ("agent", "mixture")
+    }
 
 
 def test_runs_of_other_worlds_are_not_paired(audits: dict[str, Audit]) -> None:
@@ -108,15 +146,15 @@ def test_runs_of_other_worlds_are_not_paired(audits: dict[str, Audit]) -> None:
         audits["ppo"], config=dataclasses.replace(audits["ppo"].config, first_seed=5)
     )
     assert results.comparisons([audits["mdpo"], other]) == []
-    with pytest.raises(ValueError, match="runs must share seeds and worlds to be paired"):
-        results.compare(audits["mdpo"], other)
+    with pytest.raises(ValueError, match="runs must share seeds, worlds and an evaluated update"):
+        results.compare(side(audits["mdpo"]), side(other))
 
 
 def test_audit_equals_a_check_of_each_network_in_its_own_world(
     runs: dict[str, Path], audits: dict[str, Audit]
 ) -> None:
     audit = audits["mdpo"]
-    updates, logits = load_evaluations(runs["mdpo"])
+    updates, logits = load_evaluations(runs["mdpo"], audits["mdpo"].config)
     assert updates == audit.updates.tolist() == [0, 2, 4]
     for seed, world in enumerate(audit.config.worlds):
         problem = make_pixelgrid(world).problem
@@ -140,6 +178,16 @@ def test_exact_report_agrees_with_the_float_audit(
     for name in ("train_return", "gap", "robustness", "mean_robustness"):
         value = float(report.quantities[name])
         assert value == pytest.approx(audits["mdpo"].values[name][-1, 1, 1], abs=1e-10)
+
+
+def test_exact_report_takes_confident_networks(runs: dict[str, Path], tmp_path: Path) -> None:
+    """Float probabilities do not sum to 1 exactly; the rationals of the exact report do."""
+    run = tmp_path / "confident"
+    shutil.copytree(runs["one"], run)
+    logits = load_evaluations(run, TrainConfig.load(run))[1][-1].clone()
+    logits[..., -1] -= 40
+    save_evaluation(run, 4, logits)
+    assert exact_report(run).holds
 
 
 def test_audit_notices_a_violated_bound(

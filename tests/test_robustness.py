@@ -12,7 +12,6 @@ import pytest
 from mdtheory.robustness import (
     full_robustness,
     kl_divergence,
-    pairwise_total_variation,
     robustness,
     total_variation,
 )
@@ -97,10 +96,3 @@ def test_no_heldout_rendering_means_zero():
     policy = RNG.dirichlet(np.ones(3), (2, 4, 3))
     assert (robustness(policy, policy[:, :0]) == 0).all()
     assert (full_robustness(policy[:, :1]) == 0).all()
-
-
-def test_pairwise_distances_are_indexed_by_train_heldout_state():
-    policy = RNG.dirichlet(np.ones(3), (5, 4))
-    pairs = pairwise_total_variation(policy[:2], policy[2:])
-    assert pairs.shape == (2, 3, 4)
-    assert pairs[1, 2, 3] == pytest.approx(0.5 * abs(policy[1, 3] - policy[4, 3]).sum(), abs=1e-15)

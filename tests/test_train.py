@@ -32,7 +32,7 @@ def files(run: Path) -> dict[str, bytes]:
 
 
 def final_logits(run: Path) -> torch.Tensor:
-    return load_evaluations(run)[1][-1]
+    return load_evaluations(run, TrainConfig.load(run))[1][-1]
 
 
 def test_same_seed_same_result_other_seed_other_result(tmp_path: Path) -> None:
@@ -173,11 +173,8 @@ def plain_gradient_step(
         torch.optim.Adam(network.parameters(), lr=config.learning_rate, eps=config.adam_eps).step()
 
 
-@pytest.mark.parametrize("agents", [1, 2, 3])
-@pytest.mark.parametrize("coef", [0.0, 0.5])
+@pytest.mark.parametrize(("agents", "coef"), [(1, 0.0), (2, 0.0), (2, 0.5), (3, 0.5)])
 def test_one_update_agrees_with_a_plain_float64_implementation(agents: int, coef: float) -> None:
-    if agents == 1 and coef:
-        pytest.skip("one agent has nobody to distil")
     config = dataclasses.replace(SMALL, agents=agents, distill_coef=coef)
     worlds = Worlds.of(config)
     network, _ = build(config, worlds)

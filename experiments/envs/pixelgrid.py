@@ -23,9 +23,8 @@ from gymnasium import spaces
 from mdtheory import FiniteMDP, Problem, RenderingFamily
 from mdtheory.toys import RenderedMDPEnv
 
-NORTH, EAST, SOUTH, WEST = range(4)
-ACTION_NAMES = ("north", "east", "south", "west")
-_STEPS = ((-1, 0), (0, 1), (1, 0), (0, -1))
+_STEPS = ((-1, 0), (0, 1), (1, 0), (0, -1))  # north, east, south, west
+EAST = 1
 
 
 def require_types(config: Any) -> None:

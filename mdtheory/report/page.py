@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -10,7 +12,7 @@ import jinja2
 import latex2mathml.converter
 from matplotlib.figure import Figure as MatplotlibFigure
 
-from mdtheory.report import style
+from mdtheory.report import GENERATOR, style
 from mdtheory.statements import Statement
 
 
@@ -25,7 +27,10 @@ class Picture:
 
     @classmethod
     def of(cls, figure: MatplotlibFigure, *, caption: str, command: str, alt: str) -> Picture:
-        return cls(svg=style.to_svg(figure), caption=caption, command=command, alt=alt)
+        svg = style.to_svg(figure)
+        prefix = hashlib.sha256(alt.encode()).hexdigest()[:8]  # ids must be unique on a page
+        svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>p{prefix}-", svg)
+        return cls(svg=svg, caption=caption, command=command, alt=alt)
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,9 @@ def render_page(*, title: str, lead: Sequence[str], sections: Sequence[Section])
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.globals["mathml"] = _mathml
-    return environment.from_string(source).render(title=title, lead=lead, sections=sections)
+    return environment.from_string(source).render(
+        title=title, lead=lead, sections=sections, generator=GENERATOR
+    )
 
 
 def _mathml(statement: Statement) -> str:

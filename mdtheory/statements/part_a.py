@@ -77,7 +77,8 @@ COUPLING = Statement(
 OCCUPANCY = Statement(
     id="A5",
     name="occupancy",
-    claim="The gap is at most the distance of the occupancies: the best bound over all rewards.",
+    claim="The gap is at most the mean distance of the occupancies; for each pair of renderings no"
+    " better bound holds for all rewards.",
     relation=sympy.Le(gap, _unseen * reward_range * occupancy_distance),
     assumptions=_always,
     source=f"{CLAIM}; technique: linear programming duality for MDPs, Puterman 1994, ch. 6.9",
