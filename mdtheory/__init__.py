@@ -4,6 +4,7 @@ The path of an idea: `FiniteMDP` -> `RenderingFamily` -> `TabularPolicy` -> `che
 """
 
 from mdtheory.check import BoundResult, Report, check
+from mdtheory.evaluation import Evaluation, evaluate
 from mdtheory.mdp import FiniteMDP, SparseMDP
 from mdtheory.measure import measure
 from mdtheory.policy import LatentPolicy, TabularPolicy
@@ -17,6 +18,7 @@ __version__ = "0.1.0"
 __all__ = [
     "STATEMENTS",
     "BoundResult",
+    "Evaluation",
     "FiniteMDP",
     "LatentPolicy",
     "Problem",
@@ -26,6 +28,7 @@ __all__ = [
     "Statement",
     "TabularPolicy",
     "check",
+    "evaluate",
     "make_toy",
     "measure",
 ]

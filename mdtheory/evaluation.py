@@ -13,6 +13,7 @@ float64 (batched), on exact rationals and on sparse transitions; only `discounte
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ import scipy.sparse
 
 from mdtheory import exact, sparse
 from mdtheory.mdp import FiniteMDP, SparseMDP
+from mdtheory.policy import LatentPolicy
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +52,55 @@ class Model:
             discount=prepare(mdp.discount),
             reward_range=prepare(mdp.reward_range),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What `evaluate` computes, for each of N policies; `Fraction` objects when exact.
+
+    Attributes:
+        value: V, shape [..., N, S].
+        action_value: Q, shape [..., N, S, A].
+        advantage: Q − V, shape [..., N, S, A].
+        occupancy: unnormalised discounted occupancy d, shape [..., N, S].
+        expected_return: J = ρ·V, shape [..., N].
+    """
+
+    value: np.ndarray
+    action_value: np.ndarray
+    advantage: np.ndarray
+    occupancy: np.ndarray
+    expected_return: np.ndarray
+
+
+def evaluate(mdp: FiniteMDP | SparseMDP, policy: LatentPolicy | Any) -> Evaluation:
+    """Evaluate policies exactly: by linear solves, in rationals if MDP and policies are exact.
+
+    Args:
+        mdp: the MDP, possibly batched.
+        policy: latent policies [..., N, S, A], or anything that makes a `LatentPolicy`.
+
+    Raises:
+        ValueError: when the policies do not fit the MDP.
+    """
+    latent = policy if isinstance(policy, LatentPolicy) else LatentPolicy(policy)
+    latent.require_mdp(mdp, "policies")
+    in_rationals = mdp.exact and latent.exact
+    model = Model.of(mdp, in_rationals=in_rationals)
+    prepare = exact.to_flint if in_rationals else functools.partial(np.asarray, dtype=np.float64)
+    numbers = prepare(latent.probabilities)
+    value = state_values(model, numbers)
+    action_value = action_values(model, value)
+    results = {
+        "value": value,
+        "action_value": action_value,
+        "advantage": action_value - value[..., None],
+        "occupancy": occupancies(model, numbers),
+        "expected_return": np.asarray((model.initial[..., None, :] * value).sum(axis=-1)),
+    }
+    if in_rationals:
+        results = {name: exact.from_flint(array) for name, array in results.items()}
+    return Evaluation(**results)
 
 
 def expected_next(model: Model, value: np.ndarray) -> np.ndarray:

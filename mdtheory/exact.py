@@ -29,6 +29,14 @@ def to_fraction(value: flint.fmpq) -> Fraction:
     return Fraction(int(value.p), int(value.q))
 
 
+def from_flint(array: np.ndarray) -> np.ndarray:
+    """`flint.fmpq` objects to `Fraction` objects, shape unchanged."""
+    out = np.empty(array.shape, dtype=object)
+    for index in np.ndindex(array.shape):
+        out[index] = to_fraction(array[index])
+    return out
+
+
 def text(value: Fraction) -> str:
     """ "p/q", however long: Python itself refuses to print integers of over 4,300 digits."""
     return f"{flint.fmpz(value.numerator)}/{flint.fmpz(value.denominator)}"

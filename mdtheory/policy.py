@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mdtheory import validation
+from mdtheory.mdp import FiniteMDP, SparseMDP
 from mdtheory.rendering import RenderingFamily
 
 
@@ -54,6 +55,18 @@ class LatentPolicy:
     def __init__(self, probabilities: Any, *, name: str = "policies") -> None:
         array = _distributions(name, probabilities, "f", "s")
         object.__setattr__(self, "probabilities", array)
+
+    def require_mdp(self, mdp: FiniteMDP | SparseMDP, name: str) -> None:
+        """Raise unless the policies act in this MDP's states, with batch axes that fit."""
+        shape = self.probabilities.shape
+        sizes = (mdp.n_states, mdp.n_actions)
+        validation.require_shape(name, self.probabilities, ("s", "a"), sizes)
+        if isinstance(mdp, SparseMDP) and len(shape) > 3:
+            raise ValueError(
+                f"{name} must have axes [f, s, a] for a SparseMDP, which takes no batches,"
+                f" got shape {list(shape)}"
+            )
+        validation.broadcast_batches({"mdp": mdp.batch_shape, name: shape[:-3]})
 
     @property
     def exact(self) -> bool:

@@ -50,11 +50,6 @@ class Problem:
         """Raise unless the policy acts in every state of this problem under every rendering."""
         sizes = (self.renderings.n_renderings, self.mdp.n_states, self.mdp.n_actions)
         validation.require_shape(name, policy.probabilities, ("f", "s", "a"), sizes)
-        if isinstance(self.mdp, SparseMDP) and policy.probabilities.ndim > 3:
-            raise ValueError(
-                f"{name} must have axes [f, s, a] for a SparseMDP, which takes no batches,"
-                f" got shape {list(policy.probabilities.shape)}"
-            )
         validation.broadcast_batches(
             {
                 "mdp": self.mdp.batch_shape,
@@ -62,3 +57,4 @@ class Problem:
                 name: policy.probabilities.shape[:-3],
             }
         )
+        policy.require_mdp(self.mdp, name)

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from mdtheory import FiniteMDP, exact
+from mdtheory import FiniteMDP, evaluate, exact
 from mdtheory.evaluation import (
     Model,
     action_values,
@@ -199,3 +199,51 @@ def test_values_ignore_the_names_of_states_and_actions():
     moved = policy[:, states][:, :, actions]
     value = state_values(Model.of(renamed, in_rationals=False), moved)
     assert value == pytest.approx(state_values(model, policy)[:, states], abs=1e-12)
+
+
+def test_evaluate_by_hand_in_rationals():
+    """Stay and be paid 1 with probability 1/2, else fall into a sink: V = (1/2) / (1 - 9/20)."""
+    mdp = FiniteMDP(
+        transition=[[[1, 0], [0, 1]], [[0, 1], [0, 1]]],
+        reward=[[1, 0], [0, 0]],
+        initial=[1, 0],
+        discount=Fraction(9, 10),
+    )
+    half = Fraction(1, 2)
+    found = evaluate(mdp, [[[half, half], [half, half]]])
+    v = Fraction(10, 11)
+    assert found.value.tolist() == [[v, 0]]
+    assert found.action_value.tolist() == [[[1 + Fraction(9, 10) * v, 0], [0, 0]]]
+    assert found.advantage.tolist() == [[[v, -v], [0, 0]]]
+    assert found.occupancy.tolist() == [[Fraction(20, 11), 10 - Fraction(20, 11)]]
+    assert found.expected_return.tolist() == [v]
+
+
+def test_evaluate_is_the_same_in_floats_and_rationals_and_for_batches():
+    mdp = FiniteMDP(
+        transition=[[[Fraction(1, 3), Fraction(2, 3)]], [[Fraction(1, 4), Fraction(3, 4)]]],
+        reward=[[1], [2]],
+        initial=[Fraction(1, 2), Fraction(1, 2)],
+        discount=Fraction(1, 2),
+    )
+    policy = [[[1], [1]], [[1], [1]]]
+    exact, floats = evaluate(mdp, policy), evaluate(mdp.to_float(), policy)
+    many = evaluate(mdp.to_float(), np.ones((5, 2, 2, 1)))
+    for name in ("value", "action_value", "advantage", "occupancy", "expected_return"):
+        rational = getattr(exact, name).astype(float)
+        np.testing.assert_allclose(getattr(floats, name), rational, atol=1e-14)
+        np.testing.assert_allclose(getattr(many, name)[3], rational, atol=1e-14)
+
+
+def test_evaluate_refuses_policies_of_another_size():
+    mdp = FiniteMDP(transition=[[[1.0]]], reward=[[1.0]], initial=[1.0], discount=0.5)
+    with pytest.raises(
+        ValueError, match=r"^policies must have shape \[s: 1, a: 1\], got \[2, 1\]$"
+    ):
+        evaluate(mdp, np.ones((1, 2, 1)))
+
+
+def test_evaluate_names_batches_that_do_not_fit():
+    mdp = FiniteMDP(transition=[[[1.0]]], reward=np.ones((3, 1, 1)), initial=[1.0], discount=0.5)
+    with pytest.raises(ValueError, match=r"^batch axes must agree, got mdp \[3\], policies \[2\]$"):
+        evaluate(mdp, np.ones((2, 1, 1, 1)))
