@@ -58,7 +58,7 @@ def _solve_one(
     target = ERROR_BOUND * norm(rhs)
     matrix = scipy.sparse.eye_array(len(rhs), format="csr") - discount * induced
     x, residual = np.zeros_like(rhs), rhs
-    while norm(residual) > target:
+    while not norm(residual) <= target:
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # breakdowns
             step, _ = scipy.sparse.linalg.bicgstab(matrix, residual, rtol=1e-3, maxiter=300)
             candidate = rhs - matrix @ (x + step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from fractions import Fraction
 from typing import Any
 
@@ -309,3 +310,24 @@ def test_whole_numbers_in_lists_are_exact():
     assert check(case.problem, policy, require_exact=True).quantities["robustness"] == 1
     family = RenderingFamily.distinct(3, train_mask=[True, False], weights=[1, 0])
     assert check(Problem(mdp=case.problem.mdp, renderings=family), policy).arithmetic == "exact"
+
+
+def test_a_small_violation_is_seen_beside_a_large_common_reward(monkeypatch):
+    """A2 is attained here, so a gap that is a millionth larger must be judged a violation."""
+    attained = make_toy("two-state")
+    mdp = attained.problem.mdp.to_float()
+    shifted = FiniteMDP(
+        transition=mdp.transition,
+        reward=mdp.reward + 1e6,
+        initial=mdp.initial,
+        discount=mdp.discount,
+    )
+    problem = Problem(mdp=shifted, renderings=attained.problem.renderings)
+    assert check(problem, attained.policy)["A2"].verdict == "holds"
+
+    def with_larger_gap(*args, **kwargs):
+        quantities = measure(*args, **kwargs)
+        return quantities | {"gap": quantities["gap"] + 1e-6}
+
+    monkeypatch.setattr(sys.modules["mdtheory.check"], "measure", with_larger_gap)
+    assert check(problem, attained.policy)["A2"].verdict == "violated"

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from mdtheory import FiniteMDP, LatentPolicy, Problem, RenderingFamily, SparseMDP, check, measure
+from mdtheory import (
+    FiniteMDP,
+    LatentPolicy,
+    Problem,
+    RenderingFamily,
+    SparseMDP,
+    check,
+    measure,
+    sparse,
+)
 from mdtheory.evaluation import Model, discounted_solve, expected_next
 from mdtheory.sparse import ERROR_BOUND
 from tests.random_problems import float_case
@@ -141,3 +150,30 @@ def test_a_batch_of_policies_for_a_sparse_mdp_is_refused_by_name():
     policies = LatentPolicy(np.full((4, 2, 30, 3), 1 / 3))
     with pytest.raises(ValueError, match=r"^policies must .*SparseMDP"):
         measure(problem, policies)
+
+
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize("gamma", [0.9, 0.99, 0.999])
+@pytest.mark.parametrize("world", ["cycle", "lattice"])
+def test_solves_survive_the_breakdowns_of_the_krylov_method(world, gamma, transpose):
+    """BiCGSTAB fails on both from these right sides; the dense solve is the second route."""
+    n = 25
+    if world == "cycle":
+        matrix, rhs = np.roll(np.eye(n), 1, axis=1), np.eye(1, n)
+    else:
+        i, j = np.divmod(np.arange(n), 5)
+        neighbours = [
+            np.maximum(i - 1, 0) * 5 + j,
+            np.minimum(i + 1, 4) * 5 + j,
+            i * 5 + np.maximum(j - 1, 0),
+            i * 5 + np.minimum(j + 1, 4),
+        ]
+        matrix, rhs = np.zeros((n, n)), np.full((1, n), 1 / n)
+        weights = np.random.default_rng(1).dirichlet(np.ones(4), n)
+        for k, target in enumerate(neighbours):
+            np.add.at(matrix, (np.arange(n), target), weights[:, k])
+    system = np.eye(n) - gamma * (matrix.T if transpose else matrix)
+    found = sparse.discounted_solve(
+        scipy.sparse.csr_array(matrix), np.ones((1, n, 1)), rhs, gamma, transpose
+    )
+    np.testing.assert_allclose(found[0], np.linalg.solve(system, rhs[0]), rtol=1e-6, atol=1e-9)
