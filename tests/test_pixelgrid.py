@@ -22,7 +22,7 @@ SEEDS = range(8)
 
 
 def optimal_action_values(config: PixelGridConfig) -> np.ndarray:
-    """Q* in exact rationals by policy iteration from the breadth-first policy, and its check."""
+    """Q* [S, A] by value iteration, converged to rounding (0.9**2000 is below 1e-91)."""
     world = make_pixelgrid(config)
     mdp = world.problem.mdp.to_float()
     value = np.zeros(mdp.n_states)
