@@ -16,7 +16,7 @@ from experiments.checkpoint import load_evaluations
 from experiments.config import TrainConfig
 from experiments.envs.pixelgrid import make_pixelgrid
 from mdtheory import FiniteMDP, LatentPolicy, Problem, Report, check
-from mdtheory.check import VIOLATED
+from mdtheory.judge import VIOLATED
 from mdtheory.statements import GAP_BOUNDS, QUANTITIES
 
 

@@ -383,7 +383,7 @@ def _provenance_section(audits: Sequence[Audit], runs: Sequence[Path]) -> Sectio
     checked = sum(audit.checked for audit in audits)
     violations = sum(audit.violations for audit in audits)
     exact = exact_report(runs[0])
-    verdicts = ", ".join(f"{b.statement.id} {b.verdict}" for b in exact.bounds)
+    verdicts = ", ".join(f"{b.bound.id} {b.verdict}" for b in exact.bounds)
     return Section(
         title="How it was made",
         paragraphs=[

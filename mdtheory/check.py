@@ -1,20 +1,10 @@
-"""`check`: put a problem's numbers into every statement and say which ones hold.
-
-    left side, right side, slack, ratio, verdict
-
-`slack` is the distance to violation (right − left for `<=`, left − right for `>=`), `ratio` the
-smaller side over the larger one where the larger one is positive: 1 means attained, more means
-violated.  In exact arithmetic the sign of the slack decides.  In float64 a slack above
-−`tolerance` counts as holding; only exact arithmetic decides closer than that.  The tolerance is
-`RELATIVE_TOLERANCE`, or 100·S·eps/(1−γ) where the linear solves lose more, times the largest of
-both sides and of the scale of returns: Δ/(1−γ) for the gap, max|r|/(1−γ) for A6 to A8.
-"""
+"""`check`: put a problem's numbers into every statement and say which ones hold; see `judge`."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -24,40 +14,24 @@ from rich.console import Console
 from rich.table import Table
 
 from mdtheory import exact, validation
-from mdtheory.measure import measure
+from mdtheory.judge import VIOLATED, BoundResult, judge
+from mdtheory.mdp import SparseMDP
+from mdtheory.measure import Measurement
 from mdtheory.policy import LatentPolicy, TabularPolicy
-from mdtheory.problem import Problem
-from mdtheory.statements import GAP_BOUNDS, STATEMENTS, UPDATE_BOUNDS, Statement
+from mdtheory.problem import Instance, Problem
+from mdtheory.statements import (
+    GAP_BOUNDS,
+    QUANTITIES,
+    STATEMENTS,
+    UPDATE_BOUNDS,
+    UPDATE_QUANTITIES,
+    Bound,
+    Statement,
+    parse_bound,
+)
 
-RELATIVE_TOLERANCE = 1e-9
-
-HOLDS, VIOLATED, NOT_APPLICABLE = "holds", "violated", "not applicable"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class BoundResult:
-    """One statement on one problem (or on a batch: then the numbers are arrays).
-
-    Attributes:
-        statement: the statement, with its id and name.
-        lhs, rhs: values of its two sides.
-        slack: distance to violation; negative when violated.
-        ratio: smaller side over larger side; None (nan in a batch) if the larger is not positive.
-        verdict: "holds", "violated" or "not applicable".
-    """
-
-    statement: Statement
-    lhs: Any
-    rhs: Any
-    slack: Any
-    ratio: Any
-    verdict: Any
-
-    def as_dict(self) -> dict[str, Any]:
-        numbers = {k: _jsonable(getattr(self, k)) for k in ("lhs", "rhs", "slack", "ratio")}
-        verdict = self.verdict.tolist() if isinstance(self.verdict, np.ndarray) else self.verdict
-        head = {"id": self.statement.id, "name": self.statement.name}
-        return head | numbers | {"verdict": verdict}
+LARGEST_EXACT = 64
+"""States up to which a float64 comparison that rounding leaves open is decided in rationals."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,7 +41,7 @@ class Report:
     Attributes:
         arithmetic: "exact" or "float64".
         quantities: every named quantity, by name.
-        bounds: one result per statement, in the order of their ids.
+        bounds: one result per bound, in the order asked for.
     """
 
     arithmetic: str
@@ -79,21 +53,19 @@ class Report:
         """Whether no statement is violated, on any problem of the batch."""
         return not any(np.any(np.asarray(b.verdict) == VIOLATED) for b in self.bounds)
 
-    def __getitem__(self, statement_id: str) -> BoundResult:
-        """The result for one statement: `report["A2"].slack`."""
-        for bound in self.bounds:
-            if bound.statement.id == statement_id:
-                return bound
-        raise KeyError(
-            validation.unknown("statement", statement_id, [b.statement.id for b in self.bounds])
-        )
+    def __getitem__(self, bound_id: str) -> BoundResult:
+        """The result for one bound by its id: `report["A2"].slack`."""
+        for result in self.bounds:
+            if result.bound.id == bound_id:
+                return result
+        raise KeyError(validation.unknown("bound", bound_id, [b.bound.id for b in self.bounds]))
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """JSON with keys `arithmetic`, `quantities`, `bounds`; exact numbers as "p/q" strings."""
         content = {
             "arithmetic": self.arithmetic,
             "quantities": {name: _jsonable(value) for name, value in self.quantities.items()},
-            "bounds": [bound.as_dict() for bound in self.bounds],
+            "bounds": [_result_as_dict(result) for result in self.bounds],
         }
         return json.dumps(content, indent=indent, allow_nan=False)
 
@@ -109,14 +81,13 @@ class Report:
         for name, value in self.quantities.items():
             quantities.add_row(name, _cell(value))
         bounds = Table("id", "name", "left", "", "right", "slack", "ratio", "verdict")
-        bounds.title = "Statements"
+        decided_by = [np.ravel(np.asarray(b.decided_by, dtype=object)) for b in self.bounds]
+        kinds = sorted({kind for entry in decided_by for kind in entry})
+        bounds.title = f"Bounds, decided by {' and '.join(kinds)}"
         for b in self.bounds:
-            cells = [_cell(x) for x in (b.lhs, b.rhs, b.slack, b.ratio)]
-            relation = b.statement.relation.rel_op
-            verdict = b.verdict if isinstance(b.verdict, str) else _verdict_counts(b.verdict)
-            bounds.add_row(
-                b.statement.id, b.statement.name, cells[0], relation, *cells[1:], verdict
-            )
+            lhs, rhs, slack, ratio = (_cell(x) for x in (b.lhs, b.rhs, b.slack, b.ratio))
+            sides = (lhs, str(b.bound.relation.rel_op), rhs)
+            bounds.add_row(b.bound.id, _name(b.bound), *sides, slack, ratio, _counts(b.verdict))
         return quantities, bounds
 
 
@@ -125,17 +96,20 @@ def check(
     policy: LatentPolicy | TabularPolicy | Any,
     baseline: LatentPolicy | TabularPolicy | Any = None,
     *,
-    ids: Iterable[str] | str | None = None,
+    bounds: Iterable[str | Bound] | str | Bound | None = None,
     require_exact: bool = False,
+    device: str | None = None,
 ) -> Report:
-    """Evaluate every statement on a problem and a policy.
+    """Put a problem and a policy into bounds: the theory's statements, or anybody's.
 
     Args:
         problem: MDP and renderings; batches broadcast against the policy's batch axes.
         policy: a policy on observations, a latent policy, or an array [..., F, S, A].
         baseline: the policy before an update, of the same kinds; adds A6 to A8.
-        ids: which statements; by default all that apply.
+        bounds: which ones: ids of statements ("A2"), texts ("gap <= R * Delta"), `Bound`s; by
+            default all statements that apply.
         require_exact: raise unless every number is rational.
+        device: where PyTorch computes the float64 numbers, "cpu" or "cuda"; by default NumPy does.
 
     Returns:
         A `Report`; exact when problem and policies are, float64 otherwise.
@@ -145,8 +119,8 @@ def check(
     """
     latent = _as_latent(problem, policy, "policies")
     before = None if baseline is None else _as_latent(problem, baseline, "baseline_policies")
-    is_exact = problem.exact and latent.exact and (before is None or before.exact)
-    if require_exact and not is_exact:
+    instance = Instance(problem, latent, before)
+    if require_exact and not instance.exact:
         parts = {"mdp": problem.mdp, "weights": problem.renderings, "policies": latent}
         if before is not None:
             parts["baseline_policies"] = before
@@ -155,39 +129,73 @@ def check(
             f"exact arithmetic needs rational numbers (fractions.Fraction),"
             f" got float64 in {inexact}"
         )
-    known = [s.id for s in (*GAP_BOUNDS, *(UPDATE_BOUNDS if before is not None else ()))]
-    wanted = known if ids is None else [ids] if isinstance(ids, str) else list(ids)
-    for statement_id in wanted:
-        if statement_id not in known:
-            if statement_id in STATEMENTS:
-                raise ValueError(f"statement {statement_id} needs a baseline, the policy before")
-            raise ValueError(validation.unknown("statement", statement_id, known))
-    statements = [STATEMENTS[i] for i in wanted]
-    names = None if ids is None else list(_needed(statements))
-    quantities = measure(problem, latent, before, names=names)
-    scales = dict.fromkeys(wanted, 0) if is_exact else _scales(problem, wanted)
+    wanted = _wanted(bounds, has_baseline=before is not None)
+    measurement = Measurement.of(*instance, device=device)
+    if bounds is None:
+        names = [*QUANTITIES, *(UPDATE_QUANTITIES if before is not None else ())]
+    else:
+        names = list(_ALWAYS)
+    needed = {q.name: q for q in (*(_BUILT_IN[n] for n in names), *_quantities(wanted))}
+    with np.errstate(all="ignore"):
+        quantities = {name: measurement.value(quantity) for name, quantity in needed.items()}
+        if measurement.exact:
+            results = [judge(bound, quantities) for bound in wanted]
+        else:
+            radii = {q.name: measurement.radius(q) for q in _quantities(wanted)}
+            settle = _exact_quantities(instance)
+            results = [judge(bound, quantities, radii=radii, settle=settle) for bound in wanted]
     return Report(
-        arithmetic="exact" if is_exact else "float64",
+        arithmetic="exact" if measurement.exact else "float64",
         quantities=quantities,
-        bounds=tuple(judge(s, quantities, scales[s.id]) for s in statements),
+        bounds=tuple(results),
     )
 
 
-def _scales(problem: Problem, ids: list[str]) -> dict[str, np.ndarray]:
-    """By statement, the scale that `RELATIVE_TOLERANCE` is taken of."""
-    mdp = problem.mdp
-    bounds = mdp.reward_bounds.astype(np.float64)
-    horizon = 1 / (1 - mdp.discount.astype(np.float64))
-    eps = np.finfo(np.float64).eps
-    loss = np.maximum(1, 100 * mdp.n_states * eps * horizon / RELATIVE_TOLERANCE)
-    gap_ids = {statement.id for statement in GAP_BOUNDS}
-    spread, largest = bounds[..., 1] - bounds[..., 0], abs(bounds).max(axis=-1)
-    return {i: loss * horizon * (spread if i in gap_ids else largest) for i in ids}
+_BUILT_IN = QUANTITIES | UPDATE_QUANTITIES
+_ALWAYS = ("train_return", "general_return", "heldout_return", "gap", "train_mass")
 
 
-def _needed(statements: list[Statement]) -> dict[str, None]:
-    always = ("train_return", "general_return", "heldout_return", "gap", "train_mass")
-    return dict.fromkeys([*always, *(q.name for s in statements for q in s.quantities)])
+def _wanted(bounds: Any, *, has_baseline: bool) -> list[Bound]:
+    known = [s.id for s in (*GAP_BOUNDS, *(UPDATE_BOUNDS if has_baseline else ()))]
+    if bounds is None:
+        return [STATEMENTS[i] for i in known]
+    found: list[Bound] = []
+    for bound in [bounds] if isinstance(bounds, str | Bound) else bounds:
+        if isinstance(bound, str) and bound in STATEMENTS:
+            bound = STATEMENTS[bound]
+        elif isinstance(bound, str) and bound.strip().isalnum():
+            raise ValueError(validation.unknown("statement", bound, known))
+        elif isinstance(bound, str):
+            bound = parse_bound(bound)
+        if bound.needs_baseline and not has_baseline:
+            kind = "statement" if isinstance(bound, Statement) else "bound"
+            raise ValueError(f"{kind} {bound.id} needs a baseline, the policy before")
+        found.append(bound)
+    return found
+
+
+def _quantities(bounds: Iterable[Bound]) -> tuple[Any, ...]:
+    """What the bounds speak about, each once, in order of their names."""
+    found = {q.name: q for bound in bounds for q in bound.quantities}
+    return tuple(found[name] for name in sorted(found))
+
+
+def _exact_quantities(
+    instance: Instance,
+) -> Callable[[Bound, tuple[int, ...]], dict[str, Any] | None]:
+    """For an index of the batch, a bound's quantities in rationals; None if that is too much."""
+    measurements: dict[tuple[int, ...], Measurement] = {}
+
+    def settle(bound: Bound, index: tuple[int, ...]) -> dict[str, Any] | None:
+        if isinstance(instance.problem.mdp, SparseMDP):
+            return None
+        if instance.problem.mdp.n_states > LARGEST_EXACT:
+            return None
+        if index not in measurements:
+            measurements[index] = Measurement.of(*instance.single(index).in_rationals())
+        return {q.name: measurements[index].value(q) for q in bound.quantities}
+
+    return settle
 
 
 def _as_latent(problem: Problem, policy: Any, name: str) -> LatentPolicy:
@@ -196,46 +204,15 @@ def _as_latent(problem: Problem, policy: Any, name: str) -> LatentPolicy:
     return policy if isinstance(policy, LatentPolicy) else LatentPolicy(policy, name=name)
 
 
-def judge(statement: Statement, quantities: Mapping[str, Any], scale: Any = 0.0) -> BoundResult:
-    """One statement's verdict on measured quantities.
+def _result_as_dict(result: BoundResult) -> dict[str, Any]:
+    head = {"id": result.bound.id, "name": _name(result.bound)}
+    numbers = {k: _jsonable(getattr(result, k)) for k in ("lhs", "rhs", "slack", "ratio")}
+    words = {k: np.asarray(getattr(result, k)).tolist() for k in ("verdict", "decided_by")}
+    return head | numbers | words
 
-    Args:
-        statement: any inequality over the named quantities.
-        quantities: name -> number, or arrays of one batch shape; exact or float64, as `measure`
-            returns them.
-        scale: size of the numbers that float64 had to round, see `check`; unused when exact.
 
-    Raises:
-        ArithmeticError: when a side overflows float64.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        lhs, rhs = statement.sides(quantities)
-    lhs, rhs = np.asarray(lhs + rhs * 0), np.asarray(rhs + lhs * 0)
-    small, large = (lhs, rhs) if statement.is_upper_bound else (rhs, lhs)
-    if lhs.dtype == object:
-        tolerance = lhs * 0
-    elif np.isfinite(lhs).all() and np.isfinite(rhs).all():
-        tolerance = RELATIVE_TOLERANCE * np.maximum(scale, np.maximum(abs(lhs), abs(rhs)))
-    else:
-        raise ArithmeticError(
-            f"statement {statement.id} overflows float64: make the rewards smaller, or give every"
-            " number as a fraction and decide exactly"
-        )
-    slack = np.asarray(large - small)
-    holds = slack > -tolerance if statement.is_strict else slack >= -tolerance
-    applies = np.broadcast_to(statement.applies(quantities), slack.shape).astype(bool)
-    verdict = np.where(applies, np.where(np.asarray(holds, bool), HOLDS, VIOLATED), NOT_APPLICABLE)
-    positive = np.asarray(large > 0, dtype=bool)
-    missing = np.full(slack.shape, None if slack.dtype == object else np.nan)
-    ratio = np.where(positive, small / np.where(positive, large, 1), missing)
-    return BoundResult(
-        statement=statement,
-        lhs=lhs[()],
-        rhs=rhs[()],
-        slack=slack[()],
-        ratio=ratio[()],
-        verdict=str(verdict[()]) if verdict.ndim == 0 else verdict,
-    )
+def _name(bound: Bound) -> str:
+    return bound.name if isinstance(bound, Statement) else ""
 
 
 def _jsonable(value: Any) -> Any:
@@ -260,6 +237,9 @@ def _cell(value: Any) -> str:
     return f"{float(value):.6g}"
 
 
-def _verdict_counts(verdicts: np.ndarray) -> str:
-    kinds, counts = np.unique(verdicts, return_counts=True)
+def _counts(words: Any) -> str:
+    """One word, or for a batch each with its number."""
+    if isinstance(words, str):
+        return words
+    kinds, counts = np.unique(words.astype(str), return_counts=True)
     return ", ".join(f"{kind}: {count}" for kind, count in zip(kinds, counts, strict=True))

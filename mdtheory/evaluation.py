@@ -7,51 +7,88 @@
 
 `evaluate` is the door for users.  The functions below it take a `Model` and policies
 [..., N, S, A] that share its batch axes, N being renderings, policies or both.  They run on
-float64 (batched), on exact rationals and on sparse transitions; only `discounted_solve` and
-`expected_next` know which.
+float64 arrays or tensors (batched), on exact rationals and on sparse transitions; only
+`discounted_solve`, `expected_next` and `expected_previous` know which.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 
-from mdtheory import exact, sparse
+from mdtheory import arrays, exact, sparse
 from mdtheory.mdp import FiniteMDP, SparseMDP
 from mdtheory.policy import LatentPolicy
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """An MDP's numbers ready for arithmetic: float64, `flint.fmpq` objects, or sparse.
+    """An MDP's numbers ready for arithmetic: float64, `flint.fmpq` objects, tensors, or sparse.
 
     transition [..., S, A, S] (or CSR [S*A, S]), reward [..., S, A], initial [..., S],
-    discount [...], reward_range [...].
+    discount [...], reward_min and reward_max [...].
     """
 
     transition: Any
-    reward: np.ndarray
-    initial: np.ndarray
-    discount: np.ndarray
-    reward_range: np.ndarray
+    reward: Any
+    initial: Any
+    discount: Any
+    reward_min: Any
+    reward_max: Any
 
     @classmethod
-    def of(cls, mdp: FiniteMDP | SparseMDP, *, in_rationals: bool) -> Model:
-        """The MDP's numbers, exact if wanted (the MDP must then be exact itself)."""
+    def of(
+        cls,
+        mdp: FiniteMDP | SparseMDP,
+        *,
+        in_rationals: bool,
+        device: str | None = None,
+    ) -> Model:
+        """The MDP's numbers, exact if wanted (the MDP must then be exact itself), or on a device.
+
+        Raises:
+            ValueError: for a SparseMDP on a device.
+        """
         if isinstance(mdp, FiniteMDP) and mdp.exact and not in_rationals:
             mdp = mdp.to_float()
-        prepare = exact.to_flint if in_rationals else np.asarray
+        prepare = numbers_for(in_rationals=in_rationals, device=device)
+        if isinstance(mdp, SparseMDP) and device is not None:
+            raise ValueError(f"device must be None for a SparseMDP, got {device!r}")
         return cls(
             transition=mdp.transition if isinstance(mdp, SparseMDP) else prepare(mdp.transition),
             reward=prepare(mdp.reward),
             initial=prepare(mdp.initial),
             discount=prepare(mdp.discount),
-            reward_range=prepare(mdp.reward_range),
+            reward_min=prepare(mdp.reward_bounds[..., 0]),
+            reward_max=prepare(mdp.reward_bounds[..., 1]),
         )
+
+    @property
+    def reward_range(self) -> Any:
+        """Δ = r_max − r_min, shape [...]."""
+        return self.reward_max - self.reward_min
+
+    @property
+    def n_states(self) -> int:
+        return self.reward.shape[-2]
+
+    @property
+    def n_actions(self) -> int:
+        return self.reward.shape[-1]
+
+
+def numbers_for(*, in_rationals: bool, device: str | None = None) -> Callable[[Any], Any]:
+    """The function that makes arrays ready for this arithmetic."""
+    if in_rationals:
+        return exact.to_flint
+    if device is None:
+        return functools.partial(np.asarray, dtype=np.float64)
+    return functools.partial(arrays.on_device, device=device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +124,7 @@ def evaluate(mdp: FiniteMDP | SparseMDP, policy: LatentPolicy | Any) -> Evaluati
     latent.require_mdp(mdp, "policies")
     in_rationals = mdp.exact and latent.exact
     model = Model.of(mdp, in_rationals=in_rationals)
-    prepare = exact.to_flint if in_rationals else functools.partial(np.asarray, dtype=np.float64)
-    numbers = prepare(latent.probabilities)
+    numbers = numbers_for(in_rationals=in_rationals)(latent.probabilities)
     value = state_values(model, numbers)
     action_value = action_values(model, value)
     results = {
@@ -103,21 +139,27 @@ def evaluate(mdp: FiniteMDP | SparseMDP, policy: LatentPolicy | Any) -> Evaluati
     return Evaluation(**results)
 
 
-def expected_next(model: Model, value: np.ndarray) -> np.ndarray:
+def expected_next(model: Model, value: Any) -> Any:
     """Σ_s' P[s,a,s'] value[n,s'] for value [..., N, S]: shape [..., N, S, A]."""
     if scipy.sparse.issparse(model.transition):
         return sparse.expected_next(model.transition, value)
     if value.dtype == object:
-        n_states, n_actions = model.transition.shape[-3:-1]
+        n_states, n_actions = model.n_states, model.n_actions
         rows = model.transition.reshape(*model.transition.shape[:-3], -1, n_states)
         flat = exact.product(rows, np.swapaxes(value, -1, -2))
         return np.swapaxes(flat, -1, -2).reshape(*flat.shape[:-2], -1, n_states, n_actions)
-    return np.einsum("...sat,...nt->...nsa", model.transition, value)
+    xp = arrays.namespace(value)
+    return xp.einsum("...sat,...nt->...nsa", model.transition, value)
 
 
-def discounted_solve(
-    model: Model, weights: np.ndarray, rhs: np.ndarray, *, transpose: bool = False
-) -> np.ndarray:
+def expected_previous(model: Model, mass: Any) -> Any:
+    """Σ_{s,a} mass[n,s,a] P[s,a,s'] for float mass [..., N, S, A]: shape [..., N, S]."""
+    if scipy.sparse.issparse(model.transition):
+        return sparse.expected_previous(model.transition, mass)
+    return arrays.namespace(mass).einsum("...nsa,...sat->...nt", mass, model.transition)
+
+
+def discounted_solve(model: Model, weights: Any, rhs: Any, *, transpose: bool = False) -> Any:
     """x [..., N, S] with (I − γ P_w) x = rhs, or its transpose.
 
     P_w[s,s'] = Σ_a w[s,a] P[s,a,s'] for weights w [..., N, S, A] whose rows sum to at most 1;
@@ -126,48 +168,77 @@ def discounted_solve(
     if scipy.sparse.issparse(model.transition):
         gamma = float(model.discount)
         return sparse.discounted_solve(model.transition, weights, rhs, gamma, transpose)
-    by_state = np.matmul(np.swapaxes(weights, -3, -2), model.transition)  # [..., s, n, s']
-    matrix = np.swapaxes(by_state, -3, -2) * -model.discount[..., None, None, None]
-    diagonal = np.arange(matrix.shape[-1])
+    xp = arrays.namespace(weights)
+    by_state = xp.matmul(xp.swapaxes(weights, -3, -2), model.transition)  # [..., s, n, s']
+    matrix = xp.swapaxes(by_state, -3, -2) * -model.discount[..., None, None, None]
+    diagonal = list(range(matrix.shape[-1]))
     matrix[..., diagonal, diagonal] += 1
     if transpose:
-        matrix = np.swapaxes(matrix, -1, -2)
+        matrix = xp.swapaxes(matrix, -1, -2)
     if matrix.dtype == object:
         return exact.solve(matrix, rhs)
     try:
-        return np.linalg.solve(matrix, rhs[..., None])[..., 0]
-    except np.linalg.LinAlgError:
+        return xp.linalg.solve(matrix, rhs[..., None])[..., 0]
+    except xp.linalg.LinAlgError:
+        largest = float(arrays.to_numpy(model.discount).max())
         raise ArithmeticError(
-            f"a discount of {np.max(model.discount)} is too close to 1 for float64: give every"
+            f"a discount of {largest} is too close to 1 for float64: give every"
             " number as a fraction and decide exactly"
         ) from None
 
 
-def occupancies(model: Model, policy: np.ndarray) -> np.ndarray:
+def solve_error(model: Model, weights: Any, rhs: Any, x: Any, *, transpose: bool = False) -> Any:
+    """A proven bound [..., N] on the error of a float64 `discounted_solve`.
+
+    In the maximum norm; transposed, in the sum norm.  The matrix I − γ P_w has an inverse of norm
+    at most 1/(1−γ) there, so the residual over 1−γ bounds the error; `rounding` covers computing
+    the residual itself and rows that sum to 1 only as far as float64 can say.
+    """
+    xp = arrays.namespace(x)
+    if transpose:
+        image = expected_previous(model, weights * x[..., None])
+        norm = functools.partial(xp.sum, axis=-1)
+    else:
+        image = (weights * expected_next(model, x)).sum(axis=-1)
+        norm = functools.partial(xp.amax, axis=-1)
+    residual = rhs - x + model.discount[..., None, None] * image
+    slack = rounding(model) * (norm(abs(rhs)) + 2 * norm(abs(x)))
+    return (norm(abs(residual)) + slack) / (1 - model.discount[..., None])
+
+
+def rounding(model: Model) -> float:
+    """A generous relative bound on what one sum over states and actions loses in float64."""
+    return 4 * (model.n_states + model.n_actions + 10) * float(np.finfo(np.float64).eps) / 2
+
+
+def occupancies(model: Model, policy: Any) -> Any:
     """d [..., N, S] of policies [..., N, S, A]."""
-    rhs = np.broadcast_to(
-        model.initial[..., None, :],
-        (*np.broadcast_shapes(model.initial.shape[:-1], policy.shape[:-3]), *policy.shape[-3:-1]),
-    )
-    return discounted_solve(model, policy, rhs, transpose=True)
+    return discounted_solve(model, policy, initial_rows(model, policy), transpose=True)
 
 
-def state_values(model: Model, policy: np.ndarray) -> np.ndarray:
+def initial_rows(model: Model, policy: Any) -> Any:
+    """ρ once for each policy [..., N, S, A]: shape [..., N, S]."""
+    batch = np.broadcast_shapes(tuple(model.initial.shape[:-1]), tuple(policy.shape[:-3]))
+    shape = (*batch, *policy.shape[-3:-1])
+    return arrays.namespace(policy).broadcast_to(model.initial[..., None, :], shape)
+
+
+def state_values(model: Model, policy: Any) -> Any:
     """V [..., N, S] of policies [..., N, S, A]."""
     return discounted_solve(model, policy, expected_reward(model, policy))
 
 
-def action_values(model: Model, state_value: np.ndarray) -> np.ndarray:
+def action_values(model: Model, state_value: Any) -> Any:
     """Q [..., N, S, A] from V [..., N, S]."""
     gamma = model.discount[..., None, None, None]
     return model.reward[..., None, :, :] + gamma * expected_next(model, state_value)
 
 
-def returns(model: Model, policy: np.ndarray, occupancy: np.ndarray) -> np.ndarray:
+def returns(model: Model, policy: Any, occupancy: Any) -> Any:
     """J [..., N] = Σ_{s,a} d[n,s] π[n,s,a] r[s,a]."""
     return (occupancy * expected_reward(model, policy)).sum(axis=-1)
 
 
-def expected_reward(model: Model, policy: np.ndarray) -> np.ndarray:
+def expected_reward(model: Model, policy: Any) -> Any:
     """r_π [..., N, S] = Σ_a π[n,s,a] r[s,a]."""
-    return np.einsum("...nsa,...sa->...ns", policy, model.reward)
+    return arrays.namespace(policy).einsum("...nsa,...sa->...ns", policy, model.reward)

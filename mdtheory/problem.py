@@ -1,8 +1,16 @@
-"""A problem: a latent MDP and the renderings in which a policy may have to act."""
+"""A problem: a latent MDP and the renderings in which a policy may have to act.
+
+An `Instance` is what a bound can be put to: a problem with the policies that it speaks about.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from mdtheory import validation
 from mdtheory.mdp import FiniteMDP, SparseMDP
@@ -58,3 +66,81 @@ class Problem:
             }
         )
         policy.require_mdp(self.mdp, name)
+
+
+class Instance(NamedTuple):
+    """A problem with the policy under test, and the policy before an update if there is one.
+
+    `check(*instance)` checks it.
+    """
+
+    problem: Problem
+    policy: LatentPolicy
+    baseline: LatentPolicy | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether every number is rational."""
+        return all(part.exact for part in self if part is not None)
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """Common leading axes; () for a single instance."""
+        shapes = [self.problem.batch_shape]
+        shapes += [p.probabilities.shape[:-3] for p in self[1:] if p is not None]
+        return np.broadcast_shapes(*shapes)
+
+    def single(self, index: tuple[int, ...]) -> Instance:
+        """One instance of a batch of dense ones."""
+
+        def pick(array: np.ndarray, n_axes: int, of_probabilities: bool) -> np.ndarray:
+            trailing = array.shape[array.ndim - n_axes :]
+            return np.asarray(np.broadcast_to(array, (*self.batch_shape, *trailing))[index])
+
+        return self._converted(pick)
+
+    def in_rationals(self) -> Instance:
+        """The same single instance with every double read as the rational number that it is.
+
+        Rows of probabilities are divided by their exact sums, which doubles rarely give as 1.
+        """
+
+        def rational(array: np.ndarray, n_axes: int, of_probabilities: bool) -> np.ndarray:
+            numbers = np.asarray(np.vectorize(Fraction, otypes=[object])(array))
+            if not of_probabilities:
+                return numbers
+            total: Any = numbers.sum(axis=-1, keepdims=True)
+            return np.asarray(numbers / total)
+
+        return self._converted(rational)
+
+    def in_floats(self) -> Instance:
+        """The same instance in float64."""
+        return self._converted(lambda array, n_axes, of_probabilities: array.astype(np.float64))
+
+    def _converted(self, convert: Callable[[np.ndarray, int, bool], np.ndarray]) -> Instance:
+        """Every array put through a function of it, its axes and whether its rows sum to 1."""
+        mdp, renderings = self.problem.mdp, self.problem.renderings
+        if isinstance(mdp, SparseMDP):
+            raise ValueError("the MDP must be a FiniteMDP, got a SparseMDP")
+        policies = [
+            None if policy is None else LatentPolicy(convert(policy.probabilities, 3, True))
+            for policy in (self.policy, self.baseline)
+        ]
+        problem = Problem(
+            mdp=FiniteMDP(
+                transition=convert(mdp.transition, 3, True),
+                reward=convert(mdp.reward, 2, False),
+                initial=convert(mdp.initial, 1, True),
+                discount=convert(mdp.discount, 0, False),
+                reward_bounds=convert(mdp.reward_bounds, 1, False),
+            ),
+            renderings=RenderingFamily(
+                observation=renderings.observation,
+                train_mask=renderings.train_mask,
+                weights=convert(renderings.weights, 1, True),
+                names=renderings.names,
+            ),
+        )
+        assert policies[0] is not None
+        return Instance(problem, policies[0], policies[1])

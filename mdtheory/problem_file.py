@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from mdtheory import exact, validation
 from mdtheory.mdp import FiniteMDP
 from mdtheory.policy import LatentPolicy
-from mdtheory.problem import Problem
+from mdtheory.problem import Instance, Problem
 from mdtheory.rendering import RenderingFamily
 
 AXES: dict[str, tuple[str, ...]] = {
@@ -33,15 +33,7 @@ AXES: dict[str, tuple[str, ...]] = {
 OPTIONAL = ("reward_bounds", "baseline_policies")
 
 
-class ProblemFile(NamedTuple):
-    """A problem with the policy to check, and the policy before the update if there is one."""
-
-    problem: Problem
-    policy: LatentPolicy
-    baseline: LatentPolicy | None
-
-
-def load_problem(path: str | Path, *, in_rationals: bool = False) -> ProblemFile:
+def load_problem(path: str | Path, *, in_rationals: bool = False) -> Instance:
     """Read a problem file; with `in_rationals` every number is kept exact.
 
     Raises:
@@ -55,7 +47,7 @@ def load_problem(path: str | Path, *, in_rationals: bool = False) -> ProblemFile
     return parse_problem(text, in_rationals=in_rationals)
 
 
-def parse_problem(text: str, *, in_rationals: bool = False) -> ProblemFile:
+def parse_problem(text: str, *, in_rationals: bool = False) -> Instance:
     """`load_problem` for the file's text."""
     try:
         content = json.loads(
@@ -101,7 +93,7 @@ def parse_problem(text: str, *, in_rationals: bool = False) -> ProblemFile:
     if "baseline_policies" in numbers:
         baseline = LatentPolicy(numbers["baseline_policies"], name="baseline_policies")
         problem.require_policy(baseline, "baseline_policies")
-    return ProblemFile(problem, policy, baseline)
+    return Instance(problem, policy, baseline)
 
 
 def dump_problem(

@@ -6,12 +6,17 @@ renderings.  A smaller R is a more robust policy; 0 is blind to the rendering.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from mdtheory import arrays
 
-def total_variation(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+
+def total_variation(p: Any, q: Any) -> Any:
     """TV(p, q) = ½ Σ_a |p[a] − q[a]| along the last axis; in [0, 1]."""
-    return np.asarray(abs(p - q).sum(axis=-1) / 2)
+    distance = abs(p - q).sum(axis=-1) / 2
+    return distance if arrays.namespace(distance) is not np else np.asarray(distance)
 
 
 def kl_divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
@@ -25,23 +30,28 @@ def kl_divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     return np.maximum(terms.sum(axis=-1), 0.0)
 
 
-def robustness(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def robustness(left: Any, right: Any) -> Any:
     """R = max over f in left, f' in right and s of TV_s(f, f'), shape [...]; 0 if either is empty.
 
     left [..., T, S, A], right [..., H, S, A].
     """
-    largest = np.asarray(left[..., 0, 0, 0] * 0)
+    if left.shape[-3] == 0 or right.shape[-3] == 0:
+        some = left if left.shape[-3] else right
+        return some[..., 0, 0, 0] * 0
+    xp = arrays.namespace(left)
+    # One training rendering at a time, so that memory stays linear in the number of renderings.
+    largest = None
     for f in range(left.shape[-3]):
-        for g in range(right.shape[-3]):
-            distance = total_variation(left[..., f, :, :], right[..., g, :, :])
-            largest = np.maximum(largest, distance.max(axis=-1))
+        distance = total_variation(left[..., [f], :, :], right)
+        farthest = xp.amax(distance, axis=(-2, -1))
+        largest = farthest if largest is None else xp.maximum(largest, farthest)
     return largest
 
 
-def full_robustness(policy: np.ndarray) -> np.ndarray:
+def full_robustness(policy: Any) -> Any:
     """R over all pairs of renderings of a policy [..., F, S, A], shape [...]."""
-    largest = np.asarray(policy[..., 0, 0, 0] * 0)
+    largest = policy[..., 0, 0, 0] * 0
     for f in range(policy.shape[-3] - 1):
         rest = robustness(policy[..., [f], :, :], policy[..., f + 1 :, :, :])
-        largest = np.maximum(largest, rest)
+        largest = arrays.namespace(policy).maximum(largest, rest)
     return largest

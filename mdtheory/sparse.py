@@ -1,4 +1,4 @@
-"""The two linear operators of `evaluation` for transitions with many states.
+"""The linear operators of `evaluation` for transitions with many states.
 
 Every solve ends with a rigorous bound on its error: since P_w is substochastic, the error of x is
 at most residual / (1 − γ) in the maximum norm, and that of the transposed system in the sum norm.
@@ -23,6 +23,11 @@ def expected_next(transition: scipy.sparse.csr_array, value: np.ndarray) -> np.n
     """Σ_s' P[s,a,s'] value[n,s'] for value [N, S]: shape [N, S, A]."""
     n_states = value.shape[-1]
     return (transition @ value.T).T.reshape(len(value), n_states, -1)
+
+
+def expected_previous(transition: scipy.sparse.csr_array, mass: np.ndarray) -> np.ndarray:
+    """Σ_{s,a} mass[n,s,a] P[s,a,s'] for mass [N, S, A]: shape [N, S]."""
+    return (transition.T @ mass.reshape(len(mass), -1).T).T
 
 
 def discounted_solve(

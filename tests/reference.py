@@ -102,6 +102,7 @@ class Reference:
             "pi": self.pi,
             "pi0": self.pi0,
             "J": [self.value(self.pi[f]) for f in F],
+            "J0": [self.value(self.pi0[f]) for f in F],
             "d": [self.occupancy(self.pi[f]) for f in F],
             "d0": [self.occupancy(self.pi0[f]) for f in F],
             "A0": [self.advantages(self.pi0[f]) for f in F],

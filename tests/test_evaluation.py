@@ -171,7 +171,8 @@ def test_a_policy_batch_meets_a_single_mdp_and_the_other_way():
             reward=mdp.reward[b],
             initial=mdp.initial[b],
             discount=mdp.discount[b],
-            reward_range=mdp.reward_range[b],
+            reward_min=mdp.reward_bounds[b, 0],
+            reward_max=mdp.reward_bounds[b, 1],
         )
         assert values[b] == pytest.approx(state_values(one, policy), abs=1e-12)
 

@@ -49,7 +49,7 @@ def test_json_has_the_keys_of_the_issue():
         "train_mass",
         "reward_range",
     }
-    keys = {"id", "name", "lhs", "rhs", "slack", "ratio", "verdict"}
+    keys = {"id", "name", "lhs", "rhs", "slack", "ratio", "verdict", "decided_by"}
     assert all(set(bound) == keys for bound in content["bounds"])
     assert [bound["id"] for bound in content["bounds"]] == [f"A{k}" for k in range(9)]
 
@@ -67,7 +67,7 @@ def test_every_number_of_the_first_eight_statements_is_p_over_q():
 def content_of_bounds(case: Case) -> dict[str, Any]:
     """Without A8, whose right side has a test of its own."""
     ids = [f"A{k}" for k in range(8)]
-    return json.loads(check(case.problem, case.policy, case.baseline, ids=ids).to_json())
+    return json.loads(check(case.problem, case.policy, case.baseline, bounds=ids).to_json())
 
 
 def test_every_number_of_robustness_pays_is_p_over_q():
@@ -79,7 +79,7 @@ def test_reports_hold_fractions_only():
     for case in exact_cases(np.random.default_rng(1), 30):
         report = check(case.problem, case.policy, case.baseline, require_exact=True)
         values = report.quantities | {
-            f"{b.statement.id}.{k}": getattr(b, k)
+            f"{b.bound.id}.{k}": getattr(b, k)
             for b in report.bounds
             for k in ("lhs", "rhs", "slack", "ratio")
         }
@@ -157,7 +157,7 @@ def test_full_training_mass_gives_null_heldout_return_and_gap_zero():
 
 def test_float_json_has_numbers_and_null():
     case = exact_case(np.random.default_rng(4), all_train=True)
-    report = check(case.problem, case.policy.probabilities.astype(np.float64), ids=["A0", "A2"])
+    report = check(case.problem, case.policy.probabilities.astype(np.float64), bounds=["A0", "A2"])
     content = json.loads(report.to_json())
     assert content["arithmetic"] == "float64"
     assert content["quantities"]["heldout_return"] is None
@@ -175,7 +175,7 @@ def test_forty_states_and_eight_renderings_are_decided_exactly():
     assert all(type(b.slack) is Fraction for b in report.bounds)
     floats = check(case.problem, policy.probabilities.astype(np.float64), case.policy)
     for bound in report.bounds:
-        assert floats[bound.statement.id].rhs == pytest.approx(float(bound.rhs), rel=1e-8)
+        assert floats[bound.bound.id].rhs == pytest.approx(float(bound.rhs), rel=1e-8)
     json.loads(report.to_json())
 
 

@@ -75,8 +75,8 @@ def test_measured_quantity_equals_its_definition(name, size):
 
 def test_only_maxima_and_inputs_lack_a_symbolic_definition():
     undefined = set(ALL) - set(DEFINED)
-    maxima = {"robustness", "full_robustness", "advantage_bound"}
-    assert undefined == maxima | {"reward_range", "discount"}
+    maxima = {"robustness", "full_robustness", "advantage_bound", "baseline_robustness"}
+    assert undefined == maxima | {"reward_range", "reward_min", "reward_max", "discount"}
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -146,6 +146,8 @@ def test_hand_worked_quantities():
         "occupancy_distance": Fraction(5, 3),
         "train_mass": Fraction(3, 4),
         "reward_range": 1,
+        "reward_min": 0,
+        "reward_max": 1,
         "discount": half,
     }
 

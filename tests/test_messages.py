@@ -6,7 +6,6 @@ import functools
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import sympy
 
 from mdtheory import (
     STATEMENTS,
+    Bound,
     FiniteMDP,
     LatentPolicy,
     Problem,
@@ -28,9 +28,11 @@ from mdtheory import (
     command_line,
     make_toy,
     measure,
+    parse_bound,
 )
 from mdtheory.problem_file import AXES, dump_problem, parse_problem
 from mdtheory.sparse import discounted_solve
+from mdtheory.statements import QUANTITIES, UPDATE_QUANTITIES
 from mdtheory.toys import TOYS, RenderedMDPEnv
 from mdtheory.validation import unknown
 
@@ -47,6 +49,7 @@ FAMILY = TOY.problem.renderings
 LATENT = TOY.policy.latent(FAMILY)
 FILE = json.loads(dump_problem(TOY.problem, LATENT))
 KEYS, TOY_NAMES = ", ".join(AXES), ", ".join(TOYS)
+EVERY_QUANTITY = (*QUANTITIES.values(), *UPDATE_QUANTITIES.values())
 GAP_IDS = "A0, A1, A2, A3, A4, A5"
 
 
@@ -96,12 +99,6 @@ def environment(**options: Any) -> RenderedMDPEnv:
 
 def batched_problem() -> Problem:
     return Problem(mdp=mdp(discount=[HALF, THIRD]), renderings=FAMILY)
-
-
-def with_constant(number: Any) -> Any:
-    true = STATEMENTS["A2"]
-    relation = sympy.Le(true.lhs, number * true.rhs)
-    return replace(true, relation=relation)
 
 
 Call = Callable[[], Any]
@@ -228,22 +225,86 @@ CHECK_ERRORS: list[tuple[Call, str]] = [
         LATENT, np.full((2, 2, 2), 0.5), require_exact=True),
      "exact arithmetic needs rational numbers (fractions.Fraction),"
      " got float64 in mdp, weights, baseline_policies"),
-    (lambda: check(TOY.problem, LATENT, ids=["A22"]),
+    (lambda: check(TOY.problem, LATENT, bounds=["A22"]),
      f"unknown statement 'A22': did you mean 'A2'? known are {GAP_IDS}"),
-    (lambda: check(TOY.problem, LATENT, ids=["zzz"]),
+    (lambda: check(TOY.problem, LATENT, bounds=["zzz"]),
      f"unknown statement 'zzz': known are {GAP_IDS}"),
-    (lambda: check(TOY.problem, LATENT, ids=["A2", "A7"]),
+    (lambda: check(TOY.problem, LATENT, bounds=["A2", "A7"]),
      "statement A7 needs a baseline, the policy before"),
     (lambda: check(TOY.problem, None), "policies must be a number, got None"),
     (lambda: measure(TOY.problem, LATENT, names=["gab"]),
      "unknown quantity 'gab': did you mean 'gap'? known are train_return, general_return,"
      " heldout_return, gap, robustness, full_robustness, mean_robustness, decoupling,"
-     " occupancy_distance, train_mass, reward_range, discount"),
-    (lambda: with_constant(sympy.Rational(1, 2)),
-     "statement A2 must hold integers only, got 1/2: put halves into a quantity's definition"),
-    (lambda: with_constant(sympy.Float(2)),
-     "statement A2 must hold integers only, got 2.00000000000000:"
-     " put halves into a quantity's definition"),
+     " occupancy_distance, train_mass, reward_range, reward_min, reward_max, discount"),
+]  # fmt: skip
+PARTS = (
+    "a bound is made of numbers, quantities, + - * /, powers with integer or half exponents up to"
+    " 64, abs, min, max, sqrt, exp and log, got "
+)
+CHARACTERS = "a bound is made of names, numbers, + - * / ** ( ) , < <= > >= == if and, got "
+GAP = QUANTITIES["gap"].symbol
+NAMES = ", ".join(
+    [q.name for q in EVERY_QUANTITY]
+    + [q.symbol.name for q in EVERY_QUANTITY if q.symbol.name != q.name]
+    + list(STATEMENTS)
+)
+BOUND_ERRORS: list[tuple[Call, str]] = [
+    (lambda: Bound(relation=sympy.true),
+     "relation must be a SymPy inequality (<=, >=, < or >), got True; evaluate=False keeps one that"
+     " SymPy decides by itself"),
+    (lambda: Bound(relation=GAP),
+     "relation must be a SymPy inequality (<=, >=, < or >), got gap; evaluate=False keeps one that"
+     " SymPy decides by itself"),
+    (lambda: Bound(relation=sympy.Le(GAP, 1), requires=(sympy.true,)),
+     "requires must hold inequalities or equations, got True"),
+    (lambda: Bound(relation=sympy.Le(GAP, sympy.Float(2))), f"{PARTS}2.00000000000000"),
+    (lambda: Bound(relation=sympy.Le(GAP, sympy.pi)), f"{PARTS}pi"),
+    (lambda: Bound(relation=sympy.Le(GAP, sympy.sin(GAP))), f"{PARTS}sin(gap)"),
+    (lambda: Bound(relation=sympy.Le(GAP, GAP**65)), f"{PARTS}gap**65"),
+    (lambda: Bound(relation=sympy.Le(GAP, sympy.cbrt(GAP))), f"{PARTS}gap**(1/3)"),
+    (lambda: parse_bound("gap"),
+     "expected one of <= < >= > at character 4 of the bound, got the end"),
+    (lambda: parse_bound(""),
+     "expected a number, a name or '(' at character 1 of the bound, got the end"),
+    (lambda: parse_bound("gap == A2"),
+     "expected one of <= < >= > at character 5 of the bound, got '=='"),
+    (lambda: parse_bound("gap <= A2 if"),
+     "expected a number, a name or '(' at character 13 of the bound, got the end"),
+    (lambda: parse_bound("gap <= A2 if R"),
+     "expected one of <= < >= > == at character 15 of the bound, got the end"),
+    (lambda: parse_bound("gap <= 1 <= 2"),
+     "expected an operator, 'if' or the end at character 10 of the bound, got '<='"),
+    (lambda: parse_bound("gap <= 2 R"),
+     "expected an operator, 'if' or the end at character 10 of the bound, got 'R'"),
+    (lambda: parse_bound("gap <= (R"),
+     "expected ')' or an operator at character 10 of the bound, got the end"),
+    (lambda: parse_bound("gap <= R**M"),
+     "expected a whole number up to 64 as exponent at character 11 of the bound, got 'M'"),
+    (lambda: parse_bound("gap <= R**65"),
+     "expected a whole number up to 64 as exponent at character 11 of the bound, got '65'"),
+    (lambda: parse_bound("gap <= 2**64**64"),
+     "expected an operator, 'if' or the end at character 13 of the bound, got '**'"),
+    (lambda: parse_bound("gap <= Detla"), f"unknown name 'Detla': did you mean 'Delta'? known are"
+     f" {NAMES}"),
+    (lambda: parse_bound("gap <= open(R)"),
+     "unknown function 'open': known are min, max, abs, sqrt, exp, log"),
+    (lambda: parse_bound("gap <= abs(R, R)"), "abs takes one argument, got 2"),
+    (lambda: parse_bound("gap <= max(R)"), "max takes two or more arguments, got 1"),
+    (lambda: parse_bound("gap <= 1/0"), "division by zero before character 11"),
+    (lambda: parse_bound("gap <= (R-R)**-1"), "division by zero before character 17"),
+    (lambda: parse_bound("gap <= sqrt(-1)"), f"{PARTS}I"),
+    (lambda: parse_bound("gap.real <= 1"), f"{CHARACTERS}'.' at character 4"),
+    (lambda: parse_bound("__import__('os').system('true')"), f"{CHARACTERS}\"'\" at character 12"),
+    (lambda: parse_bound("gap <= \u0663"), f"{CHARACTERS}'\u0663' at character 8"),
+    (lambda: parse_bound("(" * 60 + "R" + ")" * 60 + " <= 1"),
+     "a bound must nest at most 50 brackets and signs, got more"),
+    (lambda: parse_bound("gap <= " + "-" * 60 + "R"),
+     "a bound must nest at most 50 brackets and signs, got more"),
+    (lambda: parse_bound("(" * 10**6), "a bound must have at most 2000 characters, got 1000000"),
+    (lambda: parse_bound("gap <= ((10**64)**64)**64"),
+     "the numbers of a bound must stay below 4096 bits, got more before character 21"),
+    (lambda: parse_bound("gap <= 1e999*1e999"),
+     "the numbers of a bound must stay below 4096 bits, got more before character 19"),
 ]  # fmt: skip
 FILE_ERRORS: list[tuple[Call, str]] = [
     (lambda: without("weights"), "key 'weights' is missing; needed are discount,"
@@ -332,8 +393,8 @@ TOY_ERRORS: list[tuple[Call, str]] = [
     (lambda: environment().step(2), "action must be from 0 to 1, got 2"),
 ]  # fmt: skip
 TABLE = [
-    *MDP_ERRORS, *SPARSE_ERRORS, *FAMILY_ERRORS, *POLICY_ERRORS, *CHECK_ERRORS, *FILE_ERRORS,
-    *TOY_ERRORS,
+    *MDP_ERRORS, *SPARSE_ERRORS, *FAMILY_ERRORS, *POLICY_ERRORS, *CHECK_ERRORS, *BOUND_ERRORS,
+    *FILE_ERRORS, *TOY_ERRORS,
 ]  # fmt: skip
 
 
@@ -344,7 +405,7 @@ def test_a_wrong_call_raises_exactly_this_message(call, message):
 
 
 def test_an_unknown_statement_of_a_report_is_a_key_error():
-    with pytest.raises(KeyError, match=f"unknown statement 'A9': .*known are {GAP_IDS}"):
+    with pytest.raises(KeyError, match=f"unknown bound 'A9': .*known are {GAP_IDS}"):
         check(TOY.problem, LATENT)["A9"]
 
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 import sympy
 
-from mdtheory import STATEMENTS
+from mdtheory import STATEMENTS, judge
 from mdtheory.statements import (
     GAP_BOUNDS,
     QUANTITIES,
@@ -193,10 +193,10 @@ def test_hand_worked_sides():
 def test_robustness_pays_applies_only_with_unseen_mass_and_reward_range():
     statement = STATEMENTS["A8"]
     values = dict.fromkeys((q.name for q in statement.quantities), Fraction(1, 2))
-    assert statement.applies(values)
-    assert not statement.applies(values | {"train_mass": Fraction(1)})
-    assert not statement.applies(values | {"reward_range": Fraction(0)})
-    assert all(s.applies(values) is True for s in GAP_BOUNDS)
+    assert judge(statement, values).verdict == "holds"
+    for change in ({"train_mass": Fraction(1)}, {"reward_range": Fraction(0)}):
+        assert judge(statement, values | change).verdict == "not applicable"
+    assert all(s.requires == () for s in GAP_BOUNDS)
 
 
 def test_direction_and_strictness_follow_the_relation():

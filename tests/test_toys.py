@@ -42,7 +42,7 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
 def found_in(instance: Any) -> dict[str, Any]:
     report = check(instance.problem, instance.policy, instance.baseline, require_exact=True)
     assert report.holds
-    return report.quantities | {b.statement.id: b.rhs for b in report.bounds}
+    return report.quantities | {b.bound.id: b.rhs for b in report.bounds}
 
 
 def test_every_toy_and_every_parameter_has_a_grid():

@@ -27,7 +27,7 @@ class ToyReport:
     @property
     def disagreements(self) -> list[str]:
         """Names of closed-form answers that the exact check does not reproduce."""
-        found = self.report.quantities | {b.statement.id: b.rhs for b in self.report.bounds}
+        found = self.report.quantities | {b.bound.id: b.rhs for b in self.report.bounds}
         return [name for name, value in self.instance.expected.items() if found[name] != value]
 
 

@@ -2,7 +2,8 @@
 
 from mdtheory.statements.part_a import GAP_BOUNDS, STATEMENTS, UPDATE_BOUNDS
 from mdtheory.statements.quantities import QUANTITIES, UPDATE_QUANTITIES, Quantity
-from mdtheory.statements.statement import Statement
+from mdtheory.statements.statement import Bound, Statement
+from mdtheory.statements.text import parse_bound
 
 __all__ = [
     "GAP_BOUNDS",
@@ -10,6 +11,8 @@ __all__ = [
     "STATEMENTS",
     "UPDATE_BOUNDS",
     "UPDATE_QUANTITIES",
+    "Bound",
     "Quantity",
     "Statement",
+    "parse_bound",
 ]

@@ -7,7 +7,9 @@ what `mdtheory.measure` computes.  Quantities without one are defined by a maxim
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import sympy
 from sympy import Abs, IndexedBase, Sum, Symbol, symbols
@@ -29,6 +31,8 @@ SEPARATION = IndexedBase("h")
 """h[f, g] = ρᵀ(I − γ P_m)⁻¹ t with m = min(π_f, π_g) and t[s] = TV_s(f, g)."""
 BASE_OCCUPANCY = IndexedBase("d0")
 """d0[f, s]: occupancy of the policy before the update."""
+BASE_RETURN = IndexedBase("J0")
+"""J0[f]: expected discounted return under rendering f before the update."""
 BASE_POLICY = IndexedBase("pi0")
 """π0[f, s, a]: the policy before the update."""
 BASE_ADVANTAGE = IndexedBase("A0")
@@ -45,6 +49,8 @@ class Quantity:
         meaning: in words, with units.
         domain: the values it can take.
         definition: SymPy expression over the base arrays, or None where `meaning` defines it.
+        measure: for a quantity of your own: its value from a `mdtheory.measure.Measurement`.
+        needs_baseline: whether that reads the policy before an update.
     """
 
     name: str
@@ -52,6 +58,8 @@ class Quantity:
     meaning: str
     domain: str
     definition: sympy.Expr | None = None
+    measure: Callable[[Any], Any] | None = None
+    needs_baseline: bool = False
 
 
 def _all_states(expression: sympy.Expr) -> sympy.Expr:
@@ -75,12 +83,18 @@ mean_robustness = Symbol("Rbar", nonnegative=True)
 eta = Symbol("eta", real=True)
 zeta = Symbol("zeta", real=True)
 xi = Symbol("xi", real=True)
+eta_before, zeta_before = Symbol("eta0", real=True), Symbol("zeta0", real=True)
+R_before = Symbol("R0", nonnegative=True)
 gap = Symbol("gap", nonnegative=True)
 decoupling = Symbol("C", nonnegative=True)
 occupancy_distance = Symbol("W", nonnegative=True)
 surrogate = Symbol("L", real=True)
 train_shift = Symbol("D", nonnegative=True)
 advantage_bound = Symbol("epsilon", nonnegative=True)
+reward_min, reward_max = Symbol("r_min", real=True), Symbol("r_max", real=True)
+
+RETURNS = frozenset((eta, zeta, xi, surrogate, eta_before, zeta_before))
+"""Symbols whose zero is arbitrary: a constant added to all rewards moves them all alike."""
 
 
 def _over_pairs(expression: sympy.Expr) -> sympy.Expr:
@@ -183,6 +197,18 @@ QUANTITIES: dict[str, Quantity] = {
             domain="[0, oo)",
         ),
         Quantity(
+            name="reward_min",
+            symbol=reward_min,
+            meaning="smallest possible reward of a step",
+            domain="(-oo, oo)",
+        ),
+        Quantity(
+            name="reward_max",
+            symbol=reward_max,
+            meaning="largest possible reward of a step",
+            domain="[r_min, oo)",
+        ),
+        Quantity(
             name="discount",
             symbol=gamma,
             meaning="discount factor of a step",
@@ -228,6 +254,26 @@ UPDATE_QUANTITIES: dict[str, Quantity] = {
             meaning="largest absolute expected advantage of the updated policy in a training"
             " rendering of a state, by the advantage function before the update",
             domain="[0, Delta/(1-gamma)]",
+        ),
+        Quantity(
+            name="baseline_train_return",
+            symbol=eta_before,
+            meaning="train_return of the policy before the update",
+            domain="[r_min/(1-gamma), r_max/(1-gamma)]",
+            definition=_all_renderings(WEIGHT[f] * TRAIN[f] * BASE_RETURN[f]) / train_mass,
+        ),
+        Quantity(
+            name="baseline_general_return",
+            symbol=zeta_before,
+            meaning="general_return of the policy before the update",
+            domain="[r_min/(1-gamma), r_max/(1-gamma)]",
+            definition=_all_renderings(WEIGHT[f] * BASE_RETURN[f]),
+        ),
+        Quantity(
+            name="baseline_robustness",
+            symbol=R_before,
+            meaning="robustness of the policy before the update",
+            domain="[0, 1]",
         ),
     )
 }

@@ -1,50 +1,104 @@
-"""A statement: an inequality between named quantities, with everything said about it."""
+"""Bounds and statements: inequalities between named quantities, with everything said about them.
+
+A `Bound` is anybody's inequality, true or not; a `Statement` is one of the theory's, with an id, a
+claim, its assumptions and its source.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import sympy
+from sympy.core.relational import (
+    Equality,
+    GreaterThan,
+    LessThan,
+    Relational,
+    StrictGreaterThan,
+    StrictLessThan,
+)
 
-from mdtheory.statements.quantities import QUANTITIES, UPDATE_QUANTITIES, Quantity, gap
+from mdtheory import validation
+from mdtheory.statements.arithmetic import (
+    Arithmetic,
+    arithmetic_of,
+    evaluate,
+    needs_balls,
+    unsupported,
+)
+from mdtheory.statements.quantities import (
+    QUANTITIES,
+    RETURNS,
+    UPDATE_QUANTITIES,
+    Quantity,
+    gap,
+)
 
 _LATEX_NAMES = {gap: r"\left|\zeta - \eta\right|"}
-_BY_SYMBOL = {q.symbol: q for q in (*QUANTITIES.values(), *UPDATE_QUANTITIES.values())}
+_INEQUALITIES = (LessThan, StrictLessThan, GreaterThan, StrictGreaterThan)
+_BUILT_IN = (*QUANTITIES.values(), *UPDATE_QUANTITIES.values())
 
 
 @dataclass(frozen=True, kw_only=True)
-class Statement:
-    """An inequality over the quantities of `mdtheory.statements.quantities`.
+class Bound:
+    """An inequality over named quantities.
 
     Attributes:
-        id: short id, as in the proofs.
-        name: one or two words.
-        claim: the statement in words.
-        relation: the SymPy inequality, `<=`, `>=` or `<`.
-        assumptions: what must be true of the problem; validation guarantees it.
-        requires: SymPy conditions without which the statement says nothing.
-        source: who claims it, and where the technique comes from.
+        relation: the SymPy inequality: `<=`, `>=`, `<` or `>`.  Its symbols are known by name, the
+            quantity's or its symbol's: `robustness` and `R` are the same.
+        requires: SymPy conditions (equations allowed) without which it says nothing.
+        own_quantities: further quantities that it speaks about, each with its own `measure`.
+        id: short name; by default the inequality as text.
+
+    Raises:
+        ValueError: for unknown symbols, or anything but sums, products, powers with integer or half
+            exponents, abs, min, max, sqrt, exp and log.
     """
 
-    id: str
-    name: str
-    claim: str
-    relation: sympy.core.relational.Relational
-    assumptions: tuple[str, ...]
-    source: str
-    requires: tuple[sympy.core.relational.Relational, ...] = ()
+    relation: Relational
+    requires: tuple[Relational, ...] = ()
+    own_quantities: tuple[Quantity, ...] = ()
+    id: str = ""
 
     def __post_init__(self) -> None:
-        """The quotient of two Python integers is a float, so exactness forbids fractions here."""
-        for number in self.relation.atoms(sympy.Number):
-            if not number.is_Integer:
+        if not isinstance(self.relation, _INEQUALITIES):
+            raise ValueError(
+                "relation must be a SymPy inequality (<=, >=, < or >), got"
+                f" {self.relation}; evaluate=False keeps one that SymPy decides by itself"
+            )
+        for condition in self.requires:
+            if not isinstance(condition, (*_INEQUALITIES, Equality)):
+                raise ValueError(f"requires must hold inequalities or equations, got {condition}")
+        relation, *requires = (self._resolved(r) for r in (self.relation, *self.requires))
+        object.__setattr__(self, "relation", relation)
+        object.__setattr__(self, "requires", tuple(requires))
+        object.__setattr__(self, "id", self.id or bound_text(relation, requires))
+
+    def _resolved(self, relation: Relational) -> Relational:
+        """The relation over the package's own symbols, whose domains SymPy knows."""
+        known = {}
+        for quantity in (*_BUILT_IN, *self.own_quantities):
+            known[quantity.name] = known[quantity.symbol.name] = quantity.symbol
+        replaced = {}
+        for symbol in relation.free_symbols:
+            if symbol.name not in known:
+                raise ValueError(validation.unknown("quantity", symbol.name, list(known)))
+            if symbol != known[symbol.name]:
+                replaced[symbol] = known[symbol.name]
+        for side in relation.args:
+            if (bad := unsupported(side)) is not None:
                 raise ValueError(
-                    f"statement {self.id} must hold integers only, got {number}:"
-                    " put halves into a quantity's definition"
+                    "a bound is made of numbers, quantities, + - * /, powers with integer or half"
+                    f" exponents up to 64, abs, min, max, sqrt, exp and log, got {str(bad)[:80]}"
                 )
+        if not replaced:
+            return relation
+        sides = (side.xreplace(replaced) for side in relation.args)
+        return relation.func(*sides, evaluate=False)
 
     @property
     def lhs(self) -> sympy.Expr:
@@ -56,38 +110,94 @@ class Statement:
 
     @property
     def is_upper_bound(self) -> bool:
-        """Whether the right side is the larger one (`<=`, `<`) or the smaller one (`>=`)."""
+        """Whether the right side is the larger one (`<=`, `<`) or the smaller one (`>=`, `>`)."""
         return self.relation.rel_op in ("<=", "<")
 
     @property
     def is_strict(self) -> bool:
-        return self.relation.rel_op == "<"
+        return self.relation.rel_op in ("<", ">")
 
     @property
+    def smaller_and_larger(self) -> tuple[sympy.Expr, sympy.Expr]:
+        """The side that should be smaller, and the other."""
+        return (self.lhs, self.rhs) if self.is_upper_bound else (self.rhs, self.lhs)
+
+    @cached_property
+    def used_and_allowed(self) -> tuple[sympy.Expr, sympy.Expr]:
+        """Two expressions whose quotient says how tight the bound is: 1 is attained, more violated.
+
+        Where a side holds returns (η, ζ, ξ, L), whose zero is arbitrary, all of them are moved to
+        one side: for A6 this is (L − η) against the penalty, whatever is added to all rewards.
+        """
+        small, large = self.smaller_and_larger
+        if not RETURNS & (small - large).free_symbols:
+            return small, large
+        terms = sympy.Add.make_args(sympy.Add(small, -large))
+        of_returns = [term for term in terms if RETURNS & term.free_symbols]
+        others = [-term for term in terms if not RETURNS & term.free_symbols]
+        return sympy.Add(*of_returns), sympy.Add(*others)
+
+    @property
+    def needs_balls(self) -> bool:
+        """Whether rationals cannot decide it, since a root, an exp or a log occurs."""
+        return any(needs_balls(r) for r in (self.relation, *self.requires))
+
+    @cached_property
     def quantities(self) -> tuple[Quantity, ...]:
         """The quantities that it speaks about, in order of their names."""
         free = self.relation.free_symbols.union(*(r.free_symbols for r in self.requires))
-        return tuple(sorted((_BY_SYMBOL[symbol] for symbol in free), key=lambda q: q.name))
+        found = [q for q in (*_BUILT_IN, *self.own_quantities) if q.symbol in free]
+        return tuple(sorted(found, key=lambda q: q.name))
+
+    @property
+    def needs_baseline(self) -> bool:
+        """Whether it speaks about an update: two policies, before and after."""
+        return any(q.name in UPDATE_QUANTITIES or q.needs_baseline for q in self.quantities)
 
     @property
     def latex(self) -> str:
         """The inequality in LaTeX, as a page shows it."""
         return sympy.latex(self.relation, symbol_names=_LATEX_NAMES, order="none")
 
-    @cached_property
-    def _sides(self) -> Any:
-        symbols = [q.symbol for q in self.quantities]
-        conditions = [sympy.lambdify(symbols, r, modules="math") for r in self.requires]
-        return sympy.lambdify(symbols, [self.lhs, self.rhs], modules="math"), conditions
+    def substitute(
+        self,
+        expressions: tuple[sympy.Expr, ...],
+        values: Mapping[str, Any],
+        arithmetic: Arithmetic,
+    ) -> tuple[Any, ...]:
+        """Numbers, by the quantities' names, put into expressions over their symbols."""
+        by_symbol = {q.symbol: values[q.name] for q in self.quantities}
+        return tuple(evaluate(expression, by_symbol, arithmetic) for expression in expressions)
 
-    def sides(self, values: Mapping[str, Any]) -> tuple[Any, Any]:
-        """(left, right) for numbers of any arithmetic: floats, arrays, exact rationals."""
-        left, right = self._sides[0](*(values[q.name] for q in self.quantities))
-        return left, right
+    def sides(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """(left, right) for numbers by name: floats, arrays of them, or `Fraction`s."""
+        return self.substitute((self.lhs, self.rhs), values, arithmetic_of(values.values()))
 
-    def applies(self, values: Mapping[str, Any]) -> Any:
-        """Whether `requires` holds: a boolean, or an array of them."""
-        answer: Any = True
-        for condition in self._sides[1]:
-            answer = answer & condition(*(values[q.name] for q in self.quantities))
-        return answer
+
+@dataclass(frozen=True, kw_only=True)
+class Statement(Bound):
+    """A bound of the theory.
+
+    Attributes:
+        name: one or two words.
+        claim: the statement in words.
+        assumptions: what must be true of the problem; validation guarantees it.
+        source: who claims it, and where the technique comes from.
+    """
+
+    name: str
+    claim: str
+    assumptions: tuple[str, ...]
+    source: str
+
+
+def bound_text(relation: Relational, requires: Any = ()) -> str:
+    """A bound as `parse_bound` reads it."""
+    conditions = " and ".join(_condition_text(condition) for condition in requires)
+    return _condition_text(relation) + (f" if {conditions}" if conditions else "")
+
+
+def _condition_text(relation: Relational) -> str:
+    operator = "==" if isinstance(relation, Equality) else relation.rel_op
+    text = f"{sympy.sstr(relation.lhs)} {operator} {sympy.sstr(relation.rhs)}"
+    return re.sub(r"\b(Abs|Max|Min)\(", lambda match: match.group().lower(), text)
