@@ -11,7 +11,6 @@ update, so a checkpoint needs no generator state.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,16 +21,7 @@ from torch import Tensor
 
 from experiments.config import TrainConfig
 from experiments.networks import BatchedActorCritic
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the file, flush to disk, then rename over it."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+from mdtheory import files
 
 
 def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -60,7 +50,7 @@ def save_checkpoint(
         for name, value in state.items():
             tensors[f"optimizer.{index}.{name}"] = value
     content = save(tensors, metadata={"update": str(progress.update)})
-    write_atomically(run / "checkpoint.safetensors", content)
+    files.write_atomically(run / "checkpoint.safetensors", content)
 
 
 def load_checkpoint(
@@ -106,7 +96,7 @@ def evaluation_path(run: Path, update: int) -> Path:
 
 def save_evaluation(run: Path, update: int, logits: Tensor) -> None:
     """Logits [seed, agent, F, S, A] on every state and rendering."""
-    write_atomically(evaluation_path(run, update), save({"logits": logits.contiguous()}))
+    files.write_atomically(evaluation_path(run, update), save({"logits": logits.contiguous()}))
 
 
 def load_evaluations(run: Path, config: TrainConfig) -> tuple[list[int], Tensor]:

@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 
 from experiments.config import TrainConfig
-from mdtheory import command_line
+from mdtheory import command_line, files
 from mdtheory.report import GENERATOR
 
 
@@ -42,7 +42,7 @@ class Train:
             train(TrainConfig.load(self.resume), self.resume)
             return 0
         assert self.output is not None
-        run = command_line.new_folder(self.output, force=self.force, marker="config.json")
+        run = files.new_folder(self.output, force=self.force, marker="config.json")
         train(self.config, run)
         return 0
 
@@ -62,7 +62,7 @@ class Report:
         if not self.runs:
             raise ValueError("give at least one run, a folder written by `mdpo train`")
         path = self.output or self.runs[0] / "report.html"
-        _write_report(self.runs, command_line.new_file(path, force=self.force))
+        _write_report(self.runs, files.new_file(path, force=self.force))
         return 0
 
 
@@ -108,12 +108,11 @@ def demo_configs(seeds: int, updates: int) -> dict[str, TrainConfig]:
 
 
 def _write_report(runs: Sequence[Path], path: Path) -> None:
-    from experiments.checkpoint import write_atomically
     from experiments.report import build_page
 
     page, tables = build_page(runs)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, page.encode())
+    files.write_atomically(path, page.encode())
     console = Console()
     for table in tables:
         console.print(table)

@@ -20,12 +20,12 @@ from experiments.checkpoint import (
     load_checkpoint,
     save_checkpoint,
     save_evaluation,
-    write_atomically,
 )
 from experiments.config import TrainConfig
 from experiments.envs.pixelgrid import make_pixelgrid
 from experiments.networks import BatchedActorCritic
 from experiments.progress import tracked
+from mdtheory import files
 
 METRICS = (
     "reward_per_step",
@@ -67,7 +67,7 @@ def train(config: TrainConfig, run: Path, *, stop_after: int | None = None) -> N
         stop_after: leave after this many updates of this call; for tests.
     """
     (run / "evaluations").mkdir(parents=True, exist_ok=True)
-    write_atomically(run / "config.json", config.to_json().encode())
+    files.write_atomically(run / "config.json", config.to_json().encode())
     worlds = Worlds.of(config)
     network, optimizer = build(config, worlds)
     progress = load_checkpoint(run, network, optimizer)

@@ -3,6 +3,7 @@
 The path of an idea: `FiniteMDP` -> `RenderingFamily` -> `TabularPolicy` -> `check` -> `Report`.
 """
 
+import mdtheory_hooks
 from mdtheory.check import Report, check
 from mdtheory.evaluation import Evaluation, evaluate
 from mdtheory.judge import BoundResult, judge
@@ -44,3 +45,4 @@ __all__ = [
 ]
 
 register_environments()
+mdtheory_hooks.register_strategies()

@@ -64,7 +64,7 @@ class Report:
         """JSON with keys `arithmetic`, `quantities`, `bounds`; exact numbers as "p/q" strings."""
         content = {
             "arithmetic": self.arithmetic,
-            "quantities": {name: _jsonable(value) for name, value in self.quantities.items()},
+            "quantities": {name: exact.jsonable(value) for name, value in self.quantities.items()},
             "bounds": [_result_as_dict(result) for result in self.bounds],
         }
         return json.dumps(content, indent=indent, allow_nan=False)
@@ -206,22 +206,13 @@ def _as_latent(problem: Problem, policy: Any, name: str) -> LatentPolicy:
 
 def _result_as_dict(result: BoundResult) -> dict[str, Any]:
     head = {"id": result.bound.id, "name": _name(result.bound)}
-    numbers = {k: _jsonable(getattr(result, k)) for k in ("lhs", "rhs", "slack", "ratio")}
+    numbers = {k: exact.jsonable(getattr(result, k)) for k in ("lhs", "rhs", "slack", "ratio")}
     words = {k: np.asarray(getattr(result, k)).tolist() for k in ("verdict", "decided_by")}
     return head | numbers | words
 
 
 def _name(bound: Bound) -> str:
     return bound.name if isinstance(bound, Statement) else ""
-
-
-def _jsonable(value: Any) -> Any:
-    """Fractions as "p/q", nan as None, arrays as nested lists."""
-    if isinstance(value, np.ndarray):
-        return [_jsonable(entry) for entry in value]
-    if isinstance(value, Fraction):
-        return exact.text(value)
-    return None if value is None or np.isnan(value) else float(value)
 
 
 def _cell(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""`mdtheory`: check a problem file, run the toys, list toys and statements."""
+"""`mdtheory`: check a problem file, attack a bound, run the toys, list toys and statements."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from mdtheory import command_line
+from mdtheory import command_line, files
 from mdtheory.check import check
 from mdtheory.problem_file import dump_problem, load_problem
-from mdtheory.statements import STATEMENTS
+from mdtheory.statements import QUANTITIES, STATEMENTS, UPDATE_QUANTITIES
 from mdtheory.toys import TOYS, environment_id, make_toy
 
 
@@ -30,10 +31,12 @@ class Check:
     """Read and decide in exact rationals; no float is involved."""
     json: bool = False
     """Print JSON instead of tables."""
+    bound: tuple[str, ...] = ()
+    """Check these bounds instead of the statements: "gap <= A2 / 2", several if you like."""
 
     def run(self) -> int:
-        problem, policy, baseline = load_problem(self.problem, in_rationals=self.exact)
-        report = check(problem, policy, baseline, require_exact=self.exact)
+        instance = load_problem(self.problem, in_rationals=self.exact)
+        report = check(*instance, bounds=self.bound or None, require_exact=self.exact)
         if self.json:
             print(report.to_json())
         else:
@@ -64,7 +67,7 @@ class Demo:
         if self.save is not None:
             if self.name is None:
                 raise ValueError("--save needs the name of one toy, got none")
-            path = command_line.new_file(self.save, force=self.force)
+            path = files.new_file(self.save, force=self.force)
             path.parent.mkdir(parents=True, exist_ok=True)
             instance = make_toy(self.name)
             renderings = instance.problem.renderings
@@ -80,7 +83,7 @@ class Demo:
         if self.picture is not None:
             if self.picture.suffix not in (".svg", ".png", ".pdf"):
                 raise ValueError(f"--picture must end in .svg, .png or .pdf, got {self.picture}")
-            path = command_line.new_file(self.picture, force=self.force)
+            path = files.new_file(self.picture, force=self.force)
             path.parent.mkdir(parents=True, exist_ok=True)
             toy_ladder(reports).savefig(path)
         console = Console()
@@ -88,6 +91,47 @@ class Demo:
             for part in demo_report(toy):
                 console.print(part)
         return 0 if all(toy.report.holds for toy in reports) else 1
+
+
+@dataclass(frozen=True)
+class Refute:
+    """Attack a bound. Exit status 1: refuted; 0: proved, or survived (which is no proof)."""
+
+    bound: Annotated[str, tyro.conf.Positional]
+    """For example "gap <= (1 - M) * R * Delta / (1 - gamma)", "gap <= A2",
+    "zeta >= zeta0 if R < R0 and eta == eta0"; `mdtheory quantities` lists the names."""
+    budget: str = "60s"
+    """How long to search: 90, 60s, 5m or 1h. Refutations and proofs usually need a second."""
+    json: bool = False
+    """Print JSON."""
+    output: Path | None = None
+    """Write the counterexample as a problem file for `mdtheory check`; with a survivor, the
+    instance that comes closest."""
+    seed: int = 0
+    """Of the random starts."""
+    no_proof: bool = False
+    """Do not look for a proof."""
+    force: bool = False
+    """Overwrite an existing file."""
+
+    def run(self) -> int:
+        from mdtheory.search import refute
+
+        if self.output is not None:
+            files.new_file(self.output, force=self.force)
+        with command_line.progress() as show:
+            answer = refute(
+                self.bound,
+                budget=command_line.seconds(self.budget),
+                seed=self.seed,
+                use_proofs=not self.no_proof,
+                on_progress=lambda stage, tried, share: show(f"{stage}: {tried:,} tried", share),
+            )
+        print(answer.to_json() if self.json else answer)
+        if self.output is not None and answer.instance is not None:
+            self.output.parent.mkdir(parents=True, exist_ok=True)
+            self.output.write_text(dump_problem(*answer.instance), encoding="utf-8")
+        return 1 if answer.verdict == "refuted" else 0
 
 
 @dataclass(frozen=True)
@@ -116,11 +160,53 @@ class Statements:
         return 0
 
 
+@dataclass(frozen=True)
+class Atlas:
+    """Measure how tight each bound can be at given discount and R (some 5 minutes).
+
+    A run that was stopped goes on where it was.
+    """
+
+    output: Path = Path("runs/atlas")
+    """Folder for atlas.json, with an exact instance for every cell, and atlas.svg."""
+    seed: int = 0
+    """Of the random starts."""
+
+    def run(self) -> int:
+        from mdtheory.report.atlas import atlas_figure  # matplotlib is slow
+        from mdtheory.search.atlas import survey
+
+        self.output.mkdir(parents=True, exist_ok=True)
+        with command_line.progress() as show:
+            atlas = survey(self.output / "atlas.json", seed=self.seed, on_progress=show)
+        picture = self.output / "atlas.svg"
+        atlas_figure(atlas).savefig(picture)
+        smallest = min(c.ratio for c in atlas.cells if c.ratio is not None and c.bound == "A2")
+        print(f"{len(atlas.cells)} cells; A2 is attained to at least {float(smallest):.6g}")
+        print(f"picture: {picture}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Quantities:
+    """List the quantities that a bound may speak about: name, symbol, domain, meaning."""
+
+    def run(self) -> int:
+        table = Table("name", "symbol", "domain", "meaning")
+        for q in (*QUANTITIES.values(), *UPDATE_QUANTITIES.values()):
+            table.add_row(q.name, q.symbol.name, escape(q.domain), q.meaning)
+        Console().print(table)
+        return 0
+
+
 COMMANDS: dict[str, type[command_line.Command]] = {
     "check": Check,
     "demo": Demo,
+    "refute": Refute,
+    "atlas": Atlas,
     "toys": Toys,
     "statements": Statements,
+    "quantities": Quantities,
 }
 
 

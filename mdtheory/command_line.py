@@ -1,4 +1,4 @@
-"""What both command lines share: parsing, one-line errors, exit statuses, safe output.
+"""What both command lines share: parsing, one-line errors, exit statuses, progress.
 
 Exit status 0: done; 1: done, and the answer is no (a bound is violated); 2: bad input.
 """
@@ -9,20 +9,23 @@ import contextlib
 import importlib.metadata
 import io
 import itertools
-import shutil
+import re
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import tyro
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mdtheory import validation
 
-_EXTRAS = {"torch": "experiments", "safetensors": "experiments", "tensorboard": "experiments"}
-"""Which extra brings a module that a command may miss."""
-
-_EXISTS = "{path} exists already: choose another path, or pass --force"
+_EXTRAS = {
+    "mdtheory": {"torch": "search"},
+    "mdpo": dict.fromkeys(("torch", "safetensors", "tensorboard"), "experiments"),
+}
+"""By program, which extra brings a module that it may miss."""
 
 
 class Command(Protocol):
@@ -50,7 +53,7 @@ def run(
         print(f"{program}: interrupted", file=sys.stderr)
         return 130
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").split(".")[0])
+        extra = _EXTRAS[program].get((error.name or "").split(".")[0])
         if extra is None:
             raise
         print(
@@ -107,27 +110,43 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def new_file(path: Path, *, force: bool) -> Path:
-    """The path, if it may be written: nothing a user made is overwritten without `--force`."""
-    if path.is_dir() or (path.exists() and not force):
-        raise FileExistsError(_EXISTS.format(path=path))
-    return path
+_SECONDS_BETWEEN_LINES = 10.0
+_DURATION = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)\s*(s|m|h|)")
 
 
-def new_folder(path: Path, *, force: bool, marker: str) -> Path:
-    """An empty folder at this path, new or empty already.
+def seconds(duration: str) -> float:
+    """A duration such as 90, 60s, 5m or 1h."""
+    match = _DURATION.fullmatch(duration.strip())
+    number = float(match.group(1)) if match else 0.0
+    if match is None or not 0 < number < 1e6:
+        raise ValueError(f"a duration must be positive, such as 90, 60s, 5m or 1h, got {duration}")
+    return number * {"": 1, "s": 1, "m": 60, "h": 3600}[match.group(2)]
 
-    With `force`, an existing folder is replaced if it holds the file `marker`, which says that this
-    program wrote it; anything else may be a user's and stays.
-    """
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        if not force or not path.is_dir():
-            raise FileExistsError(_EXISTS.format(path=path))
-        if not (path / marker).is_file():
-            raise FileExistsError(
-                f"{path} is not replaced even with --force: it holds no {marker}, so it was not"
-                " written by this program"
-            )
-        shutil.rmtree(path)
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+
+def _lines() -> Callable[[str, float], None]:
+    """Plain lines on stderr, seconds apart."""
+    start = last = time.monotonic()
+
+    def show(text: str, share: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _SECONDS_BETWEEN_LINES and share > 0:
+            left = (now - start) * (1 - share) / share
+            line = f"{text}: {share:.0%}, {now - start:.0f} s, {left:.0f} s left"
+            print(line, file=sys.stderr, flush=True)
+            last = now
+
+    return show
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[str, float], None]]:
+    """A function that shows a text and the share done, with the time left."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda text, share: bar.update(task, description=text, completed=share)

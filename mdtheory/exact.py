@@ -42,6 +42,15 @@ def text(value: Fraction) -> str:
     return f"{flint.fmpz(value.numerator)}/{flint.fmpz(value.denominator)}"
 
 
+def jsonable(value: Any) -> Any:
+    """A number for JSON: fractions as "p/q", nan as None, arrays as nested lists."""
+    if isinstance(value, np.ndarray):
+        return [jsonable(entry) for entry in value]
+    if isinstance(value, Fraction):
+        return text(value)
+    return None if value is None or np.isnan(value) else float(value)
+
+
 def solve(matrix: np.ndarray, rhs: np.ndarray) -> np.ndarray:
     """The exact x with matrix · x = rhs; matrix [..., S, S], rhs [..., S], both of `fmpq`."""
     return _batched(flint.fmpq_mat.solve, matrix, rhs[..., None])[..., 0]

@@ -14,7 +14,9 @@ import pytest
 import sympy
 
 from mdtheory import STATEMENTS, check, cli
-from mdtheory.problem_file import dump_problem
+from mdtheory.problem_file import dump_problem, load_problem
+from mdtheory.report.atlas import ATLAS_FILE
+from mdtheory.statements import QUANTITIES, UPDATE_QUANTITIES
 from mdtheory.toys import TOYS, environment_id
 from tests.random_problems import toy_case
 
@@ -257,3 +259,90 @@ def test_a_picture_must_have_a_known_ending(tmp_path, capsys):
 def test_version_is_told(capsys):
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == "mdtheory 0.1.0\n"
+
+
+def test_refute_exits_one_and_its_counterexample_is_confirmed_by_check(capsys, tmp_path):
+    bound, path = "gap <= A2 / 2", tmp_path / "new" / "counterexample.json"
+    status, out, err = run(capsys, "refute", bound, "--output", path)
+    assert (status, err) == (1, "")
+    assert out.startswith(f"refuted: {bound}\n")
+    assert "ratio 2" in out
+    status, out, err = run(capsys, "check", path, "--exact", "--bound", bound)
+    assert (status, err) == (1, "")
+    assert "violated" in out
+    status, out, err = run(capsys, "check", path, "--exact", "--bound", "A2", "gap <= A2")
+    assert (status, err) == (0, "")
+
+
+def test_refute_never_overwrites_without_force(capsys, tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text("years of work")
+    status, out, err = run(capsys, "refute", "gap <= A2 / 2", "--output", path)
+    assert (status, out) == (2, "")
+    assert err == (
+        f"mdtheory: error: {path} exists already: choose another path, or pass --force\n"
+    )
+    assert path.read_text() == "years of work"
+    assert run(capsys, "refute", "gap <= A2 / 2", "--output", path, "--force")[0] == 1
+    assert load_problem(path, in_rationals=True).exact
+
+
+def test_refute_prints_proofs_and_survivors_with_status_zero(capsys):
+    status, out, err = run(capsys, "refute", "gap <= 2 * A2")
+    assert (status, err) == (0, "")
+    assert out.startswith("proved: gap <= 2 * A2\nby ")
+    status, out, err = run(capsys, "refute", "gap <= A5", "--budget", "1s", "--no-proof")
+    assert (status, err) == (0, "")
+    assert out.startswith("survived: gap <= A5\n")
+    assert "This is no proof" in out
+
+
+def test_refute_speaks_json(capsys):
+    status, out, _ = run(capsys, "refute", "gap <= A2", "--json", "--budget", "60s")
+    content = json.loads(out)
+    assert (status, content["verdict"]) == (0, "proved")
+    assert content["proof"]["by"] in ("SymPy", "Z3")
+    assert "A2" in content["proof"]["uses"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("gap",), "expected one of <= < >= > at character 4 of the bound, got the end"),
+        (("gap <= A2", "--budget", "0"),
+         "a duration must be positive, such as 90, 60s, 5m or 1h, got 0"),
+        (("gap <= A2", "--budget", "soon"),
+         "a duration must be positive, such as 90, 60s, 5m or 1h, got soon"),
+        (("gap <= A2", "--budget", "-5s"),
+         "a duration must be positive, such as 90, 60s, 5m or 1h, got -5s"),
+        (("gap <= __import__('os')",),
+         "a bound is made of names, numbers, + - * / ** ( ) , < <= > >= == if and, got \"'\" at"
+         " character 19"),
+        (("(" * 5000,), "a bound must have at most 2000 characters, got 5000"),
+    ],
+)  # fmt: skip
+def test_bad_input_to_refute_is_one_line_and_status_two(capsys, arguments, message):
+    status, out, err = run(capsys, "refute", *arguments)
+    assert (status, out) == (2, "")
+    assert err == f"mdtheory: error: {message}\n"
+
+
+def test_quantities_lists_every_name_that_a_bound_may_use(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    status, out, _ = run(capsys, "quantities")
+    assert status == 0
+    for quantity in (*QUANTITIES.values(), *UPDATE_QUANTITIES.values()):
+        assert f" {quantity.name} " in out
+        assert f" {quantity.symbol.name} " in out
+        assert quantity.domain in out
+
+
+def test_atlas_goes_on_where_it_was(capsys, monkeypatch, tmp_path):
+    path = tmp_path / "atlas.json"
+    path.write_bytes(ATLAS_FILE.read_bytes())
+    before = path.read_bytes()
+    status, out, _ = run(capsys, "atlas", "--output", tmp_path)
+    assert status == 0
+    assert "A2 is attained to at least 1" in out
+    assert path.read_bytes() == before
+    assert (tmp_path / "atlas.svg").stat().st_size > 10_000

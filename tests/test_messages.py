@@ -25,7 +25,7 @@ from mdtheory import (
     SparseMDP,
     TabularPolicy,
     check,
-    command_line,
+    files,
     make_toy,
     measure,
     parse_bound,
@@ -422,10 +422,10 @@ def test_a_discount_too_close_to_one_stops_the_sparse_solve():
         discounted_solve(cycle, np.ones((1, n, 1)), rhs, discount, False)
 
 
-NEW_FOLDER = functools.partial(command_line.new_folder, marker="config.json")
+NEW_FOLDER = functools.partial(files.new_folder, marker="config.json")
 
 
-@pytest.mark.parametrize("create", [command_line.new_file, NEW_FOLDER])
+@pytest.mark.parametrize("create", [files.new_file, NEW_FOLDER])
 def test_nothing_is_overwritten_without_force(tmp_path: Path, create):
     (tmp_path / "something").write_text("old")
     with pytest.raises(FileExistsError) as caught:

@@ -1,0 +1,45 @@
+"""Writing files so that nothing a user made is lost, and nothing is ever half written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+_EXISTS = "{path} exists already: choose another path, or pass --force"
+
+
+def new_file(path: Path, *, force: bool) -> Path:
+    """The path, if it may be written: nothing a user made is overwritten without `--force`."""
+    if path.is_dir() or (path.exists() and not force):
+        raise FileExistsError(_EXISTS.format(path=path))
+    return path
+
+
+def new_folder(path: Path, *, force: bool, marker: str) -> Path:
+    """An empty folder at this path, new or empty already.
+
+    With `force`, an existing folder is replaced if it holds the file `marker`, which says that this
+    program wrote it; anything else may be a user's and stays.
+    """
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        if not force or not path.is_dir():
+            raise FileExistsError(_EXISTS.format(path=path))
+        if not (path / marker).is_file():
+            raise FileExistsError(
+                f"{path} is not replaced even with --force: it holds no {marker}, so it was not"
+                " written by this program"
+            )
+        shutil.rmtree(path)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write beside the file, flush to disk, then rename over it."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
