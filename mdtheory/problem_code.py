@@ -5,8 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
 from mdtheory.mdp import SparseMDP
 from mdtheory.policy import LatentPolicy
 from mdtheory.problem import Instance
@@ -31,15 +29,22 @@ def python_code(instance: Instance) -> str:
     mdp, renderings = instance.problem.mdp, instance.problem.renderings
     if isinstance(mdp, SparseMDP):
         raise ValueError("Python code holds a dense problem, got a SparseMDP")
-    names = ("transition", "reward", "initial", "discount", "reward_bounds")
-    looks = {name: getattr(renderings, name) for name in ("observation", "train_mask", "weights")}
+    numbers = {
+        name: _nested(getattr(mdp, name).tolist(), 16)
+        for name in ("transition", "reward", "initial", "discount", "reward_bounds")
+    }
+    # A whole number as well must be a Fraction somewhere: that is what makes an MDP exact.
+    if mdp.exact and not mdp.batch_shape:
+        numbers["discount"] = _quotient(mdp.discount.item())
+    looks = {
+        name: _nested(getattr(renderings, name).tolist(), 16)
+        for name in ("observation", "train_mask", "weights")
+    }
     if renderings.names != tuple(f"f{f}" for f in range(renderings.n_renderings)):
-        looks["names"] = np.array(renderings.names, dtype=object)
+        looks["names"] = _nested(list(renderings.names), 16)
     problem = {
-        "mdp": _call("FiniteMDP", {name: _array(getattr(mdp, name), 16) for name in names}, 8),
-        "renderings": _call(
-            "RenderingFamily", {name: _array(array, 16) for name, array in looks.items()}, 8
-        ),
+        "mdp": _call("FiniteMDP", numbers, 8),
+        "renderings": _call("RenderingFamily", looks, 8),
     }
     fields = {"problem": _call("Problem", problem, 4), "policy": _policy(instance.policy)}
     if instance.baseline is not None:
@@ -48,7 +53,7 @@ def python_code(instance: Instance) -> str:
 
 
 def _policy(policy: LatentPolicy) -> str:
-    return f"LatentPolicy(\n        {_array(policy.probabilities, 8)}\n    )"
+    return f"LatentPolicy(\n        {_nested(policy.probabilities.tolist(), 8)}\n    )"
 
 
 def _call(name: str, fields: dict[str, str], indent: int) -> str:
@@ -57,30 +62,27 @@ def _call(name: str, fields: dict[str, str], indent: int) -> str:
     return f"{name}(\n{''.join(lines)}{margin})"
 
 
-def _array(array: np.ndarray, indent: int) -> str:
-    """Nested lists, each on one line if it fits."""
-    # A number alone must be a Fraction: that is what makes the MDP beside it exact.
-    text = _entry(array[()], plain=False) if array.ndim == 0 else _one_line(array)
-    if indent + len(text) <= _WIDTH or array.ndim < 2:
+def _nested(node: Any, indent: int) -> str:
+    """Nested lists, each on one line if it fits there or holds no other."""
+    text = _one_line(node)
+    if indent + len(text) <= _WIDTH or not isinstance(node[0], list):
         return text
     margin = " " * indent
-    parts = ",\n".join(f"{margin}    {_array(part, indent + 4)}" for part in array)
-    return f"[\n{parts},\n{margin}]"
+    lines = [f"{margin}    {_nested(child, indent + 4)},\n" for child in node]
+    return f"[\n{''.join(lines)}{margin}]"
 
 
-def _one_line(array: np.ndarray) -> str:
-    if array.ndim == 0:
-        return _entry(array[()], plain=True)
-    return f"[{', '.join(_one_line(part) for part in array)}]"
+def _one_line(node: Any) -> str:
+    if isinstance(node, list):
+        return f"[{', '.join(map(_one_line, node))}]"
+    if not isinstance(node, Fraction):
+        return repr(node)
+    return _whole(node.numerator) if node.denominator == 1 else _quotient(node)
 
 
-def _entry(value: Any, *, plain: bool) -> str:
-    if not isinstance(value, Fraction):
-        return repr(value.item() if isinstance(value, np.generic) else value)
-    numerator, denominator = _whole(value.numerator), _whole(value.denominator)
-    if value.denominator == 1:
-        return numerator if plain else f"Q({numerator})"
-    return f"Q({numerator}, {denominator})"
+def _quotient(number: Fraction) -> str:
+    parts = [number.numerator, number.denominator][: 1 + (number.denominator > 1)]
+    return f"Q({', '.join(map(_whole, parts))})"
 
 
 def _whole(number: int) -> str:

@@ -41,6 +41,7 @@ STRUCTURES = ("any", "dense", "sparse", "deterministic", "absorbing", "ties", "e
 """What `mdps` can promise; "any" is a mixture of the others."""
 
 _BOTH = (True, False)
+_ROW_KINDS = ("dense", "deterministic")
 _LARGEST_BLOCK = 512
 """Bytes drawn at once; larger arrays repeat them, so that no size overruns Hypothesis."""
 _DISCOUNTS = tuple(map(Fraction, ("0", "1/2", "9/10", "99/100", "999/1000")))
@@ -105,20 +106,25 @@ def mdps(
         successors = _noise(draw, (*shape, n_states), (*room, max_states))
         transition = rows(successors, exact, kind=kind)
         noise = _noise(draw, shape, room)
-        reward = picked(noise, numbers_between(*rewards, _REWARDS, exact))
+        some = numbers_between(*rewards, _REWARDS, exact)
+        low, high = picked(_noise(draw, (2,), (2,)), some)
+        # Two values mostly: bounds are attained where rewards are extreme.
+        others = [] if kind == "ties" else some
+        reward = picked(noise, [low] * len(some) + [high] * len(some) + others)
         if kind == "absorbing":
             transition[-1] = one_hot(n_states, n_states - 1)
             reward[-1] = reward[-1, 0]
-        if kind == "ties":
-            reward = np.where(noise < 128, reward[0, 0], reward[-1, -1])
-            copied = 0 if n_actions > 2 else -1
-            transition[:, -1], reward[:, -1] = transition[:, copied], reward[:, copied]
+        if kind == "ties" and n_actions > 2:
+            transition[:, -1], reward[:, -1] = transition[:, 0], reward[:, 0]
+        initial = _noise(draw, (n_states,), (max_states,))
+        discount = draw(st.sampled_from(numbers_between(*discounts, _DISCOUNTS, exact)))
+        is_wide = draw(st.integers(0, 3)) == 3
         return FiniteMDP(
             transition=transition,
             reward=reward,
-            initial=rows(_noise(draw, (n_states,), (max_states,)), exact),
-            discount=draw(st.sampled_from(numbers_between(*discounts, _DISCOUNTS, exact))),
-            reward_bounds=list(rewards) if draw(st.booleans()) else None,
+            initial=rows(initial, exact, kind=draw(st.sampled_from(_ROW_KINDS))),
+            discount=discount,
+            reward_bounds=list(rewards) if is_wide else None,
         )
 
     return _drawn(draw_mdp)
@@ -305,7 +311,8 @@ def instances(
         drawn_problems = problems(exact=exact, **differing)
     elif limits["max_actions"] > 1 and limits["max_renderings"] > 1 + bool(shared):
         # Left alone, most problems would have no gap at all.
-        drawn_problems |= problems(exact=exact, **differing)
+        often = [problems(exact=exact, **differing) for _ in range(3)]
+        drawn_problems = st.one_of(drawn_problems, *often)
 
     def draw_instance(draw: st.DrawFn) -> Instance:
         problem = draw(drawn_problems)
@@ -352,8 +359,8 @@ def _policy_pairs(
     distances = number_limits("distance", 0, max_distance, exact=exact, least=0, most=1)
     compact = _renumbered(family.observation)
     train, held_out = compact[family.train_mask], compact[~family.train_mask]
-    pairs = [(f[s], g[s]) for f in train for g in held_out for s in range(family.n_states)]
-    pairs = [(o, p) for o, p in pairs if o != p]
+    states = range(family.n_states)
+    pairs = [(f[s], g[s], s) for f in train for g in held_out for s in states if f[s] != g[s]]
     if low > 0 and (n_actions < 2 or not pairs):
         raise ValueError(
             "min_robustness above 0 needs two actions and a held-out rendering that looks"
@@ -363,16 +370,23 @@ def _policy_pairs(
     alike = _lookalikes(compact)
 
     def draw_pair(draw: st.DrawFn) -> tuple[LatentPolicy, LatentPolicy]:
+        kind = draw(st.sampled_from(_ROW_KINDS))
+
         def any_rows() -> np.ndarray:
-            return rows(_noise(draw, (*compact.shape, n_actions), room), exact)[first]
+            noise = _noise(draw, (*compact.shape, n_actions), room)
+            return rows(noise, exact, kind=kind)[first]
 
         robustness = draw(st.sampled_from(numbers_between(low, high, _DISTANCES, exact)))
         centers, own = any_rows()[alike], any_rows()
-        chance, place, action = _noise(draw, (3,), (3,))
-        if pairs and n_actions > 1 and (low > 0 or chance < 192):
-            action = action * n_actions // 256
-            for o, a in zip(pairs[place * len(pairs) // 256], (action, action - 1), strict=True):
-                own[o] = one_hot(n_actions, a)
+        everywhere, somewhere, place = _noise(draw, (3,), (3,))
+        action_s = _noise(draw, (family.n_states,), room[1:2]) * n_actions // 256
+        if pairs and n_actions > 1:
+            opposite = [*pairs] if everywhere < 128 else []
+            if low > 0 or somewhere < 192:
+                opposite.append(pairs[place * len(pairs) // 256])
+            for o, p, s in opposite:
+                own[o] = one_hot(n_actions, action_s[s])
+                own[p] = one_hot(n_actions, action_s[s] - 1)
         policy = (1 - robustness) * centers + robustness * own
         distance = draw(st.sampled_from(numbers_between(*distances, _DISTANCES, exact)))
         before = (1 - distance) * policy + distance * any_rows() if distance else policy

@@ -6,6 +6,7 @@ Both fail with the numbers, the instance as Python and as a problem file.  pytes
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import sys
@@ -147,9 +148,7 @@ def bound_test(
     instances = strategies.instances(baseline=bound.needs_baseline, exact=exact, **limits)
 
     def decorate(test: Callable[..., Any]) -> Callable[..., Any]:
-        drawn_test: Any = hypothesis.given(instance=instances)(_with_bound(bound, test))
-        # The message shows the instance already, in a form that can be used.
-        drawn_test._hypothesis_internal_print_given_args = False
+        drawn_test = hypothesis.given(instance=instances.map(_Drawn))(_with_bound(bound, test))
 
         @functools.wraps(drawn_test)
         def run(*arguments: Any, **others: Any) -> None:
@@ -175,25 +174,52 @@ def bound_test(
     return decorate
 
 
+@dataclasses.dataclass(frozen=True)
+class _Drawn:
+    """An instance that Hypothesis names by its sizes: its numbers are shown in a better form."""
+
+    instance: Instance
+
+    def __repr__(self) -> str:
+        n_renderings, n_states, n_actions = self.instance.policy.probabilities.shape
+        return f"<{n_states=}, {n_actions=}, {n_renderings=}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Code:
+    """An instance as Python, written out only if somebody looks."""
+
+    instance: Instance
+
+    def __repr__(self) -> str:
+        return python_code(self.instance)
+
+
 def _with_bound(bound: Bound, test: Callable[..., Any]) -> Callable[..., Any]:
     """The test with the bound before it, and an argument `instance` in any case."""
+    from hypothesis import note
+
     signature = inspect.signature(test)
     parameters = [p for p in signature.parameters.values() if p.name != "instance"]
     takes_instance = len(parameters) < len(signature.parameters)
     added = inspect.Parameter("instance", inspect.Parameter.KEYWORD_ONLY)
 
     @functools.wraps(test)
-    def body(*arguments: Any, instance: Instance, **others: Any) -> Any:
+    def body(*arguments: Any, instance: _Drawn | Instance, **others: Any) -> Any:
         __tracebackhide__ = True
-        result = assert_bound(bound, instance)
+        drawn = instance.instance if isinstance(instance, _Drawn) else instance
+        result = assert_bound(bound, drawn)
         tally = _tally.get()
         if tally is not None:
             tally[str(result.verdict)] += 1
         if result.verdict != HOLDS:
             return None
-        if takes_instance:
-            others["instance"] = instance
-        return test(*arguments, **others)
+        note(_Code(drawn))
+        others |= {p.name: value for p, value in zip(parameters, arguments, strict=False)}
+        return test(**others, instance=drawn) if takes_instance else test(**others)
 
     ordered = sorted([*parameters, added], key=lambda parameter: parameter.kind)
     vars(body)["__signature__"] = signature.replace(parameters=ordered)
@@ -201,28 +227,29 @@ def _with_bound(bound: Bound, test: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _choose_settings(test: Any) -> None:
-    """The function's own `@settings` if it has some, else the profile's.
+    """What the function's own `@settings` say, else the profile.
 
-    A deadline would fail slow machines only, so there is none but one of the function's own.
+    Of its own settings, what is as by default counts as not said.
     """
-    from hypothesis import HealthCheck, settings
+    from hypothesis import HealthCheck, Phase, settings
 
-    own: Any = test._hypothesis_internal_use_settings
+    default: Any = settings.default
+    chosen: Any = test._hypothesis_internal_use_settings
+    # A deadline would fail slow machines only; an explanation names lines of this package only.
+    phases = [phase for phase in default.phases if phase is not Phase.explain]
+    ours: dict[str, Any] = {"deadline": None, "phases": phases}
     if hasattr(test, "_hypothesis_internal_settings_applied"):
-        default = settings.default
-        is_default = default is not None and own.deadline == default.deadline
-        chosen = settings(own, deadline=None if is_default else own.deadline)
+        ours = {k: v for k, v in ours.items() if getattr(chosen, k) == getattr(default, k)}
     else:
         plugin = sys.modules.get("mdtheory_pytest")
         profile = DEFAULT_PROFILE if plugin is None else plugin.current_profile()
-        chosen = settings(deadline=None, **PROFILES[profile])
-    allowed = {
+        chosen, ours = default, ours | PROFILES[profile]
+    ours["suppress_health_check"] = {
         HealthCheck.function_scoped_fixture,
         HealthCheck.differing_executors,
         HealthCheck.too_slow,
-    }
-    suppressed = allowed.union(chosen.suppress_health_check)
-    test._hypothesis_internal_use_settings = settings(chosen, suppress_health_check=suppressed)
+    }.union(chosen.suppress_health_check)
+    test._hypothesis_internal_use_settings = settings(chosen, **ours)
 
 
 def _resolved(bound: Any) -> Bound:

@@ -284,7 +284,7 @@ def test_the_published_atlas_reaches_the_proved_suprema():
     for cell in atlas.cells:
         if cell.ratio is not None:
             share = cell.ratio / proved_supremum(cell.bound, cell.discount, cell.robustness)
-            assert share >= (Fraction(9, 10) if cell.bound == "A6" else Fraction(999, 1000)), cell
+            assert share >= (Fraction(99, 100) if cell.bound == "A6" else Fraction(999, 1000)), cell
 
 
 def test_proved_suprema_are_attained_by_the_worlds_they_name():

@@ -39,6 +39,8 @@ _SIZES = ((1, 2, 2, 1), (2, 2, 2, 1), (2, 2, 3, 1), (3, 2, 2, 1), (2, 3, 3, 2), 
 """States, actions, renderings, training renderings; small worlds first: most errors fit there."""
 _DENOMINATORS = (1, 2, 3, 4, 6, 10, 12, 100, 1000, 10**5, 10**8)
 _BATCH, _RESTARTS, _REMEMBERED = 4096, 64, 30
+_SECONDS_TO_SETTLE = 3.0
+"""For deciding exactly, after the budget, which of those remembered comes closest."""
 
 
 def refute(
@@ -193,8 +195,13 @@ class _Hunt:
 
     def survived(self) -> Answer:
         """The closest in exact arithmetic: float64 may have overrated some."""
-        found = [_closest(self.bound, space, one) for _, space, one in self.best]
-        found = [pair for pair in found if pair[0] is not None]
+        found, latest = [], time.monotonic() + _SECONDS_TO_SETTLE
+        for _, space, one in self.best:
+            pair = _closest(self.bound, space, one)
+            if pair[0] is not None:
+                found.append(pair)
+            if time.monotonic() > latest:
+                break
         instance, result = max(found, key=lambda pair: pair[1].ratio, default=(None, None))
         return self.answer(SURVIVED, instance=instance, result=result)
 
