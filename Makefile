@@ -25,7 +25,7 @@ test: $(VENV)/.installed lint
 	$(BIN)/pytest
 
 bench: $(VENV)/.installed
-	$(BIN)/pytest benchmarks --benchmark-enable --benchmark-only --doctest-glob=''
+	$(BIN)/pytest benchmarks --benchmark-enable --benchmark-only --doctest-glob='' -m 'not slow'
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -65,13 +65,17 @@ def test_values_quantecon(benchmark: Any, mdp: FiniteMDP, actions: np.ndarray) -
     assert np.isfinite(values).all()
 
 
+@pytest.mark.parametrize("device", [None, "cpu"], ids=["numpy", "torch on the CPU"])
 @pytest.mark.benchmark(group="bounds A0 to A5 of 10,000 problems")
-def test_whole_ladder_batched(benchmark: Any, mdp: FiniteMDP) -> None:
+def test_whole_ladder_batched(benchmark: Any, mdp: FiniteMDP, device: str | None) -> None:
     rng = np.random.default_rng(2)
     policy = rng.exponential(size=(N_PROBLEMS, N_RENDERINGS, N_STATES, N_ACTIONS))
     policy /= policy.sum(axis=-1, keepdims=True)
     train_mask = np.arange(N_RENDERINGS) < N_RENDERINGS // 2
     problem = Problem(mdp=mdp, renderings=RenderingFamily.distinct(N_STATES, train_mask=train_mask))
-    report = benchmark.pedantic(check, (problem, LatentPolicy(policy)), rounds=5, warmup_rounds=1)
+    report = benchmark.pedantic(
+        check, (problem, LatentPolicy(policy)), {"device": device}, rounds=5, warmup_rounds=1
+    )
     assert report.holds
+    assert all(set(b.decided_by) == {"float64"} for b in report.bounds)
     assert report["A2"].rhs.shape == (N_PROBLEMS,)

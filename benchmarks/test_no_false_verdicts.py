@@ -12,6 +12,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import pytest
 
 from mdtheory import FiniteMDP, Instance, LatentPolicy, Problem, RenderingFamily, check
 from mdtheory.search.space import Space, build, random_parameters, structured_parameters
@@ -67,6 +68,7 @@ def verdicts() -> Counter[tuple[str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_million_problems_violate_nothing(benchmark: Any) -> None:
     found = benchmark.pedantic(verdicts, rounds=1)
     for (verdict, decided_by), count in sorted(found.items()):

@@ -22,12 +22,11 @@ from mdtheory.problem import Instance, Problem
 from mdtheory.statements import (
     GAP_BOUNDS,
     QUANTITIES,
-    STATEMENTS,
     UPDATE_BOUNDS,
     UPDATE_QUANTITIES,
     Bound,
     Statement,
-    parse_bound,
+    as_bound,
 )
 
 LARGEST_EXACT = 64
@@ -156,21 +155,13 @@ _ALWAYS = ("train_return", "general_return", "heldout_return", "gap", "train_mas
 
 
 def _wanted(bounds: Any, *, has_baseline: bool) -> list[Bound]:
-    known = [s.id for s in (*GAP_BOUNDS, *(UPDATE_BOUNDS if has_baseline else ()))]
     if bounds is None:
-        return [STATEMENTS[i] for i in known]
-    found: list[Bound] = []
-    for bound in [bounds] if isinstance(bounds, str | Bound) else bounds:
-        if isinstance(bound, str) and bound in STATEMENTS:
-            bound = STATEMENTS[bound]
-        elif isinstance(bound, str) and bound.strip().isalnum():
-            raise ValueError(validation.unknown("statement", bound, known))
-        elif isinstance(bound, str):
-            bound = parse_bound(bound)
+        return [*GAP_BOUNDS, *(UPDATE_BOUNDS if has_baseline else ())]
+    found = [as_bound(b) for b in ([bounds] if isinstance(bounds, str | Bound) else bounds)]
+    for bound in found:
         if bound.needs_baseline and not has_baseline:
             kind = "statement" if isinstance(bound, Statement) else "bound"
             raise ValueError(f"{kind} {bound.id} needs a baseline, the policy before")
-        found.append(bound)
     return found
 
 

@@ -50,6 +50,7 @@ LATENT = TOY.policy.latent(FAMILY)
 FILE = json.loads(dump_problem(TOY.problem, LATENT))
 KEYS, TOY_NAMES = ", ".join(AXES), ", ".join(TOYS)
 EVERY_QUANTITY = (*QUANTITIES.values(), *UPDATE_QUANTITIES.values())
+IDS = ", ".join(STATEMENTS)
 GAP_IDS = "A0, A1, A2, A3, A4, A5"
 
 
@@ -226,9 +227,9 @@ CHECK_ERRORS: list[tuple[Call, str]] = [
      "exact arithmetic needs rational numbers (fractions.Fraction),"
      " got float64 in mdp, weights, baseline_policies"),
     (lambda: check(TOY.problem, LATENT, bounds=["A22"]),
-     f"unknown statement 'A22': did you mean 'A2'? known are {GAP_IDS}"),
+     f"unknown statement 'A22': did you mean 'A2'? known are {IDS}"),
     (lambda: check(TOY.problem, LATENT, bounds=["zzz"]),
-     f"unknown statement 'zzz': known are {GAP_IDS}"),
+     f"unknown statement 'zzz': known are {IDS}"),
     (lambda: check(TOY.problem, LATENT, bounds=["A2", "A7"]),
      "statement A7 needs a baseline, the policy before"),
     (lambda: check(TOY.problem, None), "policies must be a number, got None"),
@@ -249,6 +250,8 @@ NAMES = ", ".join(
     + list(STATEMENTS)
 )
 BOUND_ERRORS: list[tuple[Call, str]] = [
+    (lambda: check(TOY.problem, LATENT, bounds=[7]),
+     "a bound must be a Bound, an id or text, got int"),
     (lambda: Bound(relation=sympy.true),
      "relation must be a SymPy inequality (<=, >=, < or >), got True; evaluate=False keeps one that"
      " SymPy decides by itself"),

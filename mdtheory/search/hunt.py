@@ -33,7 +33,7 @@ from mdtheory.search.space import (
     rounded,
     structured_parameters,
 )
-from mdtheory.statements import STATEMENTS, Bound, parse_bound
+from mdtheory.statements import Bound, as_bound
 
 _SIZES = ((1, 2, 2, 1), (2, 2, 2, 1), (2, 2, 3, 1), (3, 2, 2, 1), (2, 3, 3, 2), (3, 3, 3, 1))
 """States, actions, renderings, training renderings; small worlds first: most errors fit there."""
@@ -298,10 +298,3 @@ def tightest(
             if instance is not None:
                 found.append((instance, result))
     return max(found, key=lambda pair: pair[1].ratio, default=(None, None))
-
-
-def as_bound(bound: Bound | str) -> Bound:
-    """A bound as it is, from a statement's id, or from text."""
-    if isinstance(bound, Bound):
-        return bound
-    return STATEMENTS[bound] if bound in STATEMENTS else parse_bound(bound)

@@ -3,7 +3,7 @@
 from mdtheory.statements.part_a import GAP_BOUNDS, STATEMENTS, UPDATE_BOUNDS
 from mdtheory.statements.quantities import QUANTITIES, UPDATE_QUANTITIES, Quantity
 from mdtheory.statements.statement import Bound, Statement
-from mdtheory.statements.text import parse_bound
+from mdtheory.statements.text import as_bound, parse_bound
 
 __all__ = [
     "GAP_BOUNDS",
@@ -14,5 +14,6 @@ __all__ = [
     "Bound",
     "Quantity",
     "Statement",
+    "as_bound",
     "parse_bound",
 ]

@@ -80,6 +80,23 @@ def parse_bound(text: str) -> Bound:
     return _Parser(text).bound()
 
 
+def as_bound(bound: Bound | str) -> Bound:
+    """A bound as it is, from a statement's id, or from text.
+
+    Raises:
+        ValueError: for an unknown id, or text that is no bound.
+    """
+    if isinstance(bound, Bound):
+        return bound
+    if not isinstance(bound, str):
+        raise ValueError(f"a bound must be a Bound, an id or text, got {type(bound).__name__}")
+    if bound in STATEMENTS:
+        return STATEMENTS[bound]
+    if bound.strip().isalnum():
+        raise ValueError(validation.unknown("statement", bound, list(STATEMENTS)))
+    return parse_bound(bound)
+
+
 class _Token(NamedTuple):
     kind: str
     text: str
