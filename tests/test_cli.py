@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 import sympy
 
-from mdtheory import STATEMENTS, check, cli
+from mdtheory import STATEMENTS, check, cli, command_line
 from mdtheory.problem_file import dump_problem, load_problem
 from mdtheory.report.atlas import ATLAS_FILE
 from mdtheory.statements import QUANTITIES, UPDATE_QUANTITIES
@@ -346,3 +347,18 @@ def test_atlas_goes_on_where_it_was(capsys, monkeypatch, tmp_path):
     assert "A2 is attained to at least 1" in out
     assert path.read_bytes() == before
     assert (tmp_path / "atlas.svg").stat().st_size > 10_000
+
+
+def test_progress_without_a_terminal_is_a_line_with_the_time_left(capsys, monkeypatch):
+    monkeypatch.setattr(command_line, "_SECONDS_BETWEEN_LINES", 0.0)
+    with command_line.progress() as show:
+        show("small worlds: 5 tried", 0.0)  # nothing is known yet
+        show("small worlds: 9 tried", 0.25)
+    assert re.fullmatch(r"small worlds: 9 tried: 25%, \d+ s, \d+ s left\n", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90", 90), ("60s", 60), ("1.5m", 90), ("1h", 3600)]
+)
+def test_durations_are_seconds_minutes_or_hours(text, expected):
+    assert command_line.seconds(text) == expected

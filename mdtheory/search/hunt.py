@@ -7,7 +7,7 @@ again; or "survived", which is no proof: it says how hard the search tried and h
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib.util import find_spec
@@ -35,8 +35,18 @@ from mdtheory.search.space import (
 )
 from mdtheory.statements import Bound, as_bound
 
-_SIZES = ((1, 2, 2, 1), (2, 2, 2, 1), (2, 2, 3, 1), (3, 2, 2, 1), (2, 3, 3, 2), (3, 3, 3, 1))
-"""States, actions, renderings, training renderings; small worlds first: most errors fit there."""
+Sizes = tuple[int, int, int, int]
+"""States, actions, renderings, training renderings."""
+
+SIZES: tuple[Sizes, ...] = (
+    (1, 2, 2, 1),
+    (2, 2, 2, 1),
+    (2, 2, 3, 1),
+    (3, 2, 2, 1),
+    (2, 3, 3, 2),
+    (3, 3, 3, 1),
+)
+"""Small worlds first: most errors fit there."""
 _DENOMINATORS = (1, 2, 3, 4, 6, 10, 12, 100, 1000, 10**5, 10**8)
 _BATCH, _RESTARTS, _REMEMBERED = 4096, 64, 30
 _SECONDS_TO_SETTLE = 3.0
@@ -49,6 +59,8 @@ def refute(
     budget: float = 60.0,
     seed: int = 0,
     use_proofs: bool = True,
+    use_gradients: bool = True,
+    sizes: Sequence[Sizes] = SIZES,
     on_progress: Callable[[str, int, float], None] = lambda stage, tried, share: None,
 ) -> Answer:
     """Try to refute a bound, then to prove it, then harder to refute it.
@@ -58,6 +70,9 @@ def refute(
         budget: seconds; refutations and proofs usually need few of them.
         seed: of the random starts; the same seed makes the same starts.
         use_proofs: whether to look for a proof.
+        use_gradients: whether to go on with gradient ascent where sampling found nothing; without,
+            the search ends after one round of samples.
+        sizes: (states, actions, renderings, training renderings) of the worlds to search.
         on_progress: called with the stage, the number of instances tried, and the share of the
             budget that is spent.
 
@@ -67,13 +82,15 @@ def refute(
     bound = as_bound(bound)
     if not budget > 0:
         raise ValueError(f"budget must be a positive number of seconds, got {budget}")
-    hunt = _Hunt(bound, seed, budget, on_progress)
+    hunt = _Hunt(bound, seed, budget, on_progress, sizes)
     for n_rounds, stage in ((1, "small worlds"), (0, "proof"), (None, "gradient ascent")):
         if stage == "proof":
             proof = prove(bound, timeout=min(10.0, budget / 4)) if use_proofs else None
             if proof is not None:
                 return hunt.answer(PROVED, proof=proof)
             continue
+        if n_rounds is None and not use_gradients:
+            break
         attacks = hunt.sampling(n_rounds) if n_rounds else hunt.everything()
         for _ in attacks:
             if hunt.found is not None:
@@ -91,6 +108,7 @@ class _Hunt:
     seed: int
     budget: float
     on_progress: Callable[[str, int, float], None]
+    sizes: Sequence[Sizes] = SIZES
     start: float = field(default_factory=time.monotonic)
     tried: int = 0
     found: Instance | None = None
@@ -106,7 +124,7 @@ class _Hunt:
                 n_train=n_train,
                 with_baseline=self.bound.needs_baseline,
             )
-            for n_states, n_actions, n_renderings, n_train in _SIZES
+            for n_states, n_actions, n_renderings, n_train in self.sizes
         ]
 
     @property
