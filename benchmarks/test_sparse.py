@@ -63,7 +63,7 @@ def test_sparse_ladder(benchmark: Any, world: Any, discount: float) -> None:
     report = benchmark.pedantic(
         check,
         (problem, LatentPolicy(policy)),
-        {"ids": ["A0", "A1", "A2", "A3"]},
+        {"bounds": ["A0", "A1", "A2", "A3"]},
         rounds=1,
     )
     benchmark.extra_info["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
