@@ -169,6 +169,7 @@ def test_ascent_finds_what_sampling_misses():
 
 def test_without_torch_the_answer_says_what_was_not_tried(monkeypatch):
     monkeypatch.setattr(hunt, "find_spec", lambda name: None)
+    monkeypatch.setattr(hunt, "z3_available", lambda: False)
     answer = refute("gap <= A2", budget=1, use_proofs=False)
     assert answer.verdict == "survived"
     assert any("gradient" in note for note in answer.notes)

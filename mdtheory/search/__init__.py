@@ -1,10 +1,9 @@
-"""Looking for counterexamples to a bound, for proofs that there are none, and for hard cases.
+"""Looking for counterexamples to a bound, and for its hard cases.
 
-    parameters (space) -> instances -> score -> sample or climb -> round, confirm, shrink (hunt)
+parameters (space) -> instances -> score -> sample or climb -> round, confirm, shrink (hunt)
 """
 
 from mdtheory.search.answer import Answer
 from mdtheory.search.hunt import refute, tightest
-from mdtheory.search.prove import Proof, prove
 
-__all__ = ["Answer", "Proof", "prove", "refute", "tightest"]
+__all__ = ["Answer", "refute", "tightest"]

@@ -11,7 +11,7 @@ from mdtheory import exact, validation
 from mdtheory.judge import BoundResult
 from mdtheory.problem import Instance
 from mdtheory.problem_file import dump_problem
-from mdtheory.search.prove import Proof
+from mdtheory.proving import Proof
 from mdtheory.statements import Bound
 
 REFUTED, PROVED, SURVIVED = "refuted", "proved", "survived"

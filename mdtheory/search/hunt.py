@@ -20,9 +20,9 @@ from mdtheory.check import check
 from mdtheory.judge import NOT_APPLICABLE, VIOLATED, BoundResult
 from mdtheory.problem import Instance
 from mdtheory.problem_file import dump_problem, parse_problem
+from mdtheory.proving import prove, z3_available
 from mdtheory.search.answer import PROVED, REFUTED, SURVIVED, Answer
 from mdtheory.search.objective import CLOSE, score
-from mdtheory.search.prove import prove
 from mdtheory.search.shrink import shrink
 from mdtheory.search.space import (
     Parameters,
@@ -61,6 +61,7 @@ def refute(
     use_proofs: bool = True,
     use_gradients: bool = True,
     sizes: Sequence[Sizes] = SIZES,
+    accepts: Callable[[Instance], bool] = lambda instance: True,
     on_progress: Callable[[str, int, float], None] = lambda stage, tried, share: None,
 ) -> Answer:
     """Try to refute a bound, then to prove it, then harder to refute it.
@@ -73,6 +74,7 @@ def refute(
         use_gradients: whether to go on with gradient ascent where sampling found nothing; without,
             the search ends after one round of samples.
         sizes: (states, actions, renderings, training renderings) of the worlds to search.
+        accepts: which counterexamples count.
         on_progress: called with the stage, the number of instances tried, and the share of the
             budget that is spent.
 
@@ -82,7 +84,7 @@ def refute(
     bound = as_bound(bound)
     if not budget > 0:
         raise ValueError(f"budget must be a positive number of seconds, got {budget}")
-    hunt = _Hunt(bound, seed, budget, on_progress, sizes)
+    hunt = _Hunt(bound, seed, budget, on_progress, sizes, accepts)
     for n_rounds, stage in ((1, "small worlds"), (0, "proof"), (None, "gradient ascent")):
         if stage == "proof":
             proof = prove(bound, timeout=min(10.0, budget / 4)) if use_proofs else None
@@ -109,6 +111,7 @@ class _Hunt:
     budget: float
     on_progress: Callable[[str, int, float], None]
     sizes: Sequence[Sizes] = SIZES
+    accepts: Callable[[Instance], bool] = lambda instance: True
     start: float = field(default_factory=time.monotonic)
     tried: int = 0
     found: Instance | None = None
@@ -202,6 +205,8 @@ class _Hunt:
         return False
 
     def is_violated(self, instance: Instance) -> bool:
+        if not self.accepts(instance):
+            return False
         return bool(exact_result(self.bound, instance).verdict == VIOLATED)
 
     def refuted(self) -> Answer:
@@ -227,7 +232,7 @@ class _Hunt:
         notes = []
         if find_spec("torch") is None:
             notes.append("no gradient ascent without PyTorch: pip install 'mdtheory[search]'")
-        if find_spec("z3") is None and verdict == SURVIVED:
+        if not z3_available() and verdict == SURVIVED:
             notes.append("proofs by SymPy only, not by Z3: pip install 'mdtheory[prove]'")
         return Answer(
             bound=self.bound,

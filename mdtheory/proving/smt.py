@@ -18,9 +18,9 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.polys.rings import PolyElement
 
-from mdtheory.search.atoms import Atom, Atoms, known_conditions
-from mdtheory.search.factored import Algebra, GiveUp
-from mdtheory.search.facts import FACTS
+from mdtheory.proving.atoms import Atom, Atoms, known_conditions, plain
+from mdtheory.proving.factored import Algebra, GiveUp
+from mdtheory.proving.facts import FACTS
 from mdtheory.statements import Bound
 from mdtheory.statements.quantities import R, R_before, gamma
 
@@ -32,9 +32,9 @@ MOST_MONOMIALS = 1_000
 """Of all polynomials of a question."""
 
 _KNOWN_POSITIVE = (
-    (1 - gamma, {"0 <= gamma < 1"}),
-    (1 - gamma * (1 - R), {"0 <= gamma < 1", "0 <= R <= 1"}),
-    (1 - gamma * (1 - R_before), {"0 <= gamma < 1", "0 <= R0 <= 1"}),
+    (plain(1 - gamma), {"0 <= gamma < 1"}),
+    (plain(1 - gamma * (1 - R)), {"0 <= gamma < 1", "0 <= R <= 1"}),
+    (plain(1 - gamma * (1 - R_before)), {"0 <= gamma < 1", "0 <= R0 <= 1"}),
 )
 """Denominators of the statements, with the domains that make them positive."""
 _NEGATED = {"<=": ">", "<": ">=", ">=": "<", ">": "<="}
@@ -101,7 +101,7 @@ class _Writer:
         symbols = frozenset(atoms.by_symbol).union(*(e.free_symbols for e in expressions))
         self.names = sorted(symbol.name for symbol in symbols)
         self.algebra = Algebra(self.names, deadline)
-        self.values = {symbol: self.algebra.generator(symbol.name) for symbol in symbols}
+        self.values = {name: self.algebra.generator(name) for name in self.names}
         self.denominators: dict[PolyElement, None] = {}
         self.rests_on: set[str] = set()
         self.monomials = 0

@@ -1,4 +1,8 @@
-"""Absolute values, minima, maxima and roots taken out of an expression, each under its own name."""
+"""Absolute values, minima, maxima and roots taken out of an expression, each under its own name.
+
+What is left is over symbols without assumptions: SymPy's own deductions from assumptions can take
+minutes for a power of a sum, whenever an expression is rebuilt.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,16 @@ import sympy
 from sympy import Lt
 from sympy.core.relational import Relational
 
-from mdtheory.search.factored import GiveUp, require_small
+from mdtheory.proving.factored import GiveUp, require_small
 from mdtheory.statements import Bound
 from mdtheory.statements.quantities import train_mass, xi
 
 _KINDS = {sympy.Abs: "abs", sympy.Max: "max", sympy.Min: "min"}
+
+
+def plain(expression: sympy.Expr) -> sympy.Expr:
+    """The same over symbols without assumptions; for small expressions."""
+    return expression.xreplace({s: sympy.Symbol(s.name) for s in expression.free_symbols})
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class Atoms:
 
     def _rational(self, expression: sympy.Expr) -> sympy.Expr:
         if not expression.args:
-            return expression
+            return plain(expression) if expression.is_Symbol else expression
         if expression not in self._known:
             self._known[expression] = self._of_parts(expression)
         return self._known[expression]
@@ -89,7 +98,7 @@ class Atoms:
         for atom in self.by_symbol.values():
             if (atom.kind, atom.arguments) == (kind, arguments):
                 return atom.symbol
-        symbol = sympy.Symbol(f"t{len(self.by_symbol) + 1}", real=True)
+        symbol = sympy.Symbol(f"t{len(self.by_symbol) + 1}")
         self.by_symbol[symbol] = Atom(symbol, kind, arguments)
         return symbol
 

@@ -53,8 +53,8 @@ class Algebra:
     def sum(self, names: Iterable[str]) -> Factored:
         return functools.reduce(operator.add, map(self.generator, names))
 
-    def value(self, expression: sympy.Expr, values: Mapping[sympy.Symbol, Factored]) -> Factored:
-        """A rational expression, numbers put in for its symbols.
+    def value(self, expression: sympy.Expr, values: Mapping[str, Factored]) -> Factored:
+        """A rational expression, values put in for its symbols by their names.
 
         Raises:
             GiveUp: when it grows too large, divides by zero or is not rational.
@@ -62,9 +62,10 @@ class Algebra:
         require_small(expression)
         if expression.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.E):
             raise GiveUp("the expression has no value")
-        arithmetic = Arithmetic(self.number, _refuse, _refuse)
+        arithmetic = Arithmetic(self.number, *[_refuse] * 5)
+        by_symbol = {symbol: values[symbol.name] for symbol in expression.free_symbols}
         try:
-            return evaluate(expression, values, arithmetic)
+            return evaluate(expression, by_symbol, arithmetic)
         except ZeroDivisionError:
             raise GiveUp("division by zero") from None
 
@@ -132,7 +133,7 @@ class Factored:
     def __add__(self, other: Factored) -> Factored:
         if not self.coefficient or not other.coefficient:
             return other if not self.coefficient else self
-        every = {*self.powers, *other.powers}
+        every = (*self.powers, *other.powers)  # in this order, whatever the hashes are
         shared = {f: min(self.powers.get(f, 0), other.powers.get(f, 0)) for f in every}
         scale = math.lcm(self.coefficient.denominator, other.coefficient.denominator)
         total = self.algebra.ring.zero

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from mdtheory.search.certificate import (
+from mdtheory.proving.certificate import (
     Cases,
     Derivation,
     Invalid,
@@ -20,11 +20,11 @@ from mdtheory.search.certificate import (
     Replace,
     Task,
     replay,
-    search,
 )
-from mdtheory.search.factored import Exhausted, GiveUp
-from mdtheory.search.facts import FACTS
-from mdtheory.search.smt import answer, question, z3_available
+from mdtheory.proving.derive import derive
+from mdtheory.proving.factored import Exhausted, GiveUp
+from mdtheory.proving.facts import FACTS
+from mdtheory.proving.smt import answer, question, z3_available
 from mdtheory.statements import Bound
 from mdtheory.statements.quantities import R, gamma, reward_range, train_mass
 
@@ -41,7 +41,7 @@ class Proof:
     Attributes:
         bound: what is proved.
         by: "SymPy" or "Z3".
-        uses: ids of the facts that it rests on, see `mdtheory.search.facts.FACTS`.
+        uses: ids of the facts that it rests on, see `mdtheory.proving.facts.FACTS`.
         argument: the proof in a few sentences.
         certificate: what `recheck` repeats: the steps and the remaining polynomials, or SMT-LIB
             text to which the answer is "unsat".
@@ -86,7 +86,7 @@ def prove_by_coefficients(bound: Bound, *, timeout: float = 5.0) -> Proof | None
     """A proof that replaces quantities until no coefficient is negative, if one is found."""
     try:
         task = Task(bound, time.monotonic() + timeout)
-        derivation = search(task)
+        derivation = derive(task)
         if derivation is None:
             return None
         uses = replay(task, derivation)

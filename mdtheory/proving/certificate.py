@@ -6,13 +6,12 @@ A bound says that some difference E is >= 0.  A derivation makes E smaller or eq
 - `Cases`: abs, min or max becomes its arguments: all of them, or any one where E is monotone in it.
 
 At a `Leaf`, each quantity becomes a quotient of nonnegative parameters (see `Region`), and no
-coefficient of numerator or denominator may be negative.  `search` finds derivations; `replay`
+coefficient of numerator or denominator may be negative.  `derive` looks for derivations; `replay`
 trusts none: it repeats every step.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,58 +19,55 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import sympy
-from sympy import Eq, Ge, Symbol
+from sympy import Eq, Symbol
 from sympy.core.relational import Relational
 
-from mdtheory.search.atoms import Atom, Atoms, known_conditions
-from mdtheory.search.factored import Exhausted, Factored, GiveUp
-from mdtheory.search.facts import FACTS
-from mdtheory.search.region import Region
+from mdtheory.proving.atoms import Atom, Atoms, known_conditions, plain
+from mdtheory.proving.factored import Factored, GiveUp
+from mdtheory.proving.facts import FACTS
+from mdtheory.proving.region import Region
 from mdtheory.statements import Bound
-from mdtheory.statements.quantities import (
-    advantage_bound,
-    decoupling,
-    eta,
-    eta_before,
-    gap,
-    occupancy_distance,
-    reward_max,
-    surrogate,
-    train_shift,
-    xi,
-    zeta,
-    zeta_before,
-)
-
-MOST_EXPRESSIONS = 300
-"""Expressions that a search looks at, at most."""
-MOST_STEPS = 5
-"""Facts used one after the other, at most."""
 
 ORDER = (
-    zeta,
-    xi,
-    gap,
-    zeta_before,
-    eta,
-    surrogate,
-    occupancy_distance,
-    decoupling,
-    train_shift,
-    advantage_bound,
-    eta_before,
-    reward_max,
+    "zeta",
+    "xi",
+    "gap",
+    "zeta0",
+    "eta",
+    "L",
+    "W",
+    "C",
+    "D",
+    "epsilon",
+    "eta0",
+    "r_max",
 )
 """Facts replace a quantity by later ones, or by those that only have domains: so steps end."""
-_REPLACEMENTS = {
-    symbol: [
-        (fact.id, number)
-        for fact in FACTS.values()
-        for number, relation in enumerate(fact.relations)
-        if relation.lhs == symbol and relation.rhs != 0 and not relation.has(sympy.Abs)
-    ]
-    for symbol in ORDER
+
+
+class _Relation(NamedTuple):
+    """A quantity is equal to, at most or at least an expression."""
+
+    symbol: Symbol
+    sign: str
+    value: sympy.Expr
+
+
+_RELATIONS = {
+    fact.id: [_Relation(plain(r.lhs), r.rel_op, plain(r.rhs)) for r in fact.relations]
+    for fact in FACTS.values()
 }
+REPLACEMENTS = {
+    name: [
+        (fact, number)
+        for fact, relations in _RELATIONS.items()
+        for number, relation in enumerate(relations)
+        if str(relation.symbol) == name and relation.value and not relation.value.has(sympy.Abs)
+    ]
+    for name in ORDER
+}
+"""Facts and numbers of relations by quantity; that it is >= 0 its parameters say already."""
+_ALL_REPLACEMENTS = {pair for pairs in REPLACEMENTS.values() for pair in pairs}
 
 
 @dataclass(frozen=True)
@@ -137,9 +133,9 @@ class Task:
 
     def region(self, *expressions: sympy.Expr) -> Region:
         return Region.of(
-            frozenset[Symbol]().union(*(expression.free_symbols for expression in expressions)),
+            {symbol.name for expression in expressions for symbol in expression.free_symbols},
             fixed=self.fixed,
-            nonnegative=[atom.symbol for atom in self.atoms if atom.kind in ("abs", "sqrt")],
+            nonnegative=[atom.symbol.name for atom in self.atoms if atom.kind in ("abs", "sqrt")],
             deadline=self.deadline,
         )
 
@@ -168,7 +164,7 @@ class Task:
             powers = expression.atoms(sympy.Pow)
             has_pole = any(p.exp.is_negative and symbol in p.base.free_symbols for p in powers)
             derivative = self.sign(sympy.diff(expression, symbol))
-            unknown = has_pole or symbol in self.fixed
+            unknown = has_pole or symbol.name in self.fixed
             self._slopes[key] = derivative._replace(sign=None) if unknown else derivative
         return self._slopes[key]
 
@@ -178,14 +174,14 @@ class Task:
         Raises:
             Invalid: if it may have grown.
         """
-        relation = FACTS[fact].relations[number]
-        if relation.lhs not in ORDER:
+        if (fact, number) not in _ALL_REPLACEMENTS:
             raise Invalid(f"{fact} replaces nothing")
-        after = expression.xreplace({relation.lhs: relation.rhs})
-        if isinstance(relation, Eq):
+        relation = _RELATIONS[fact][number]
+        after = expression.xreplace({relation.symbol: relation.value})
+        if relation.sign == "==":
             return _Smaller(after, ())
-        slope = self.slope(expression, relation.lhs)
-        if slope.sign is None or slope.sign == (-1 if isinstance(relation, Ge) else 1):
+        slope = self.slope(expression, relation.symbol)
+        if slope.sign is None or slope.sign == (-1 if relation.sign == ">=" else 1):
             raise Invalid(f"the difference may grow with {fact}")
         return _Smaller(after, slope.domains)
 
@@ -205,12 +201,12 @@ class _Smaller(NamedTuple):
     domains: tuple[str, ...]
 
 
-def _equations(conditions: tuple[Relational, ...]) -> Iterator[tuple[Symbol, Fraction]]:
+def _equations(conditions: tuple[Relational, ...]) -> Iterator[tuple[str, Fraction]]:
     """Conditions of the form symbol == number."""
     for condition in conditions:
         for one, other in (condition.args, condition.args[::-1]):
             if isinstance(condition, Eq) and one.is_Symbol and other.is_Rational:
-                yield one, Fraction(int(other.p), int(other.q))
+                yield one.name, Fraction(int(other.p), int(other.q))
 
 
 def _positive(region: Region, expression: sympy.Expr) -> frozenset[str]:
@@ -220,98 +216,6 @@ def _positive(region: Region, expression: sympy.Expr) -> frozenset[str]:
         return frozenset()
     factors = (factor for factor, power in value.powers.items() if power > 0)
     return frozenset(str(factor) for factor in factors if factor.is_generator) - region.free
-
-
-@contextlib.contextmanager
-def _unless_exhausted() -> Iterator[None]:
-    """What is too large on one way may be small on another."""
-    try:
-        yield
-    except Exhausted:
-        raise
-    except GiveUp:
-        pass
-
-
-def search(task: Task) -> Derivation | None:
-    """One of the shortest derivations for the task, if a bounded search finds any.
-
-    Raises:
-        GiveUp: when it runs out of time or of expressions.
-    """
-    searching = _Search(task)
-    for steps in range(MOST_STEPS + 1):
-        if found := searching.derivation(task.difference, steps):
-            return found
-    return None
-
-
-class _Search:
-    """Depth first: atoms from the outermost inwards, then the quantities in their order."""
-
-    def __init__(self, task: Task) -> None:
-        self.task = task
-        self.items = (*reversed([atom.symbol for atom in task.atoms]), *ORDER)
-        self.leaves: dict[sympy.Expr, Leaf | None] = {}
-        self.failed: set[tuple[sympy.Expr, int, int]] = set()
-
-    def leaf(self, expression: sympy.Expr) -> Leaf | None:
-        if expression not in self.leaves:
-            if len(self.leaves) == MOST_EXPRESSIONS:
-                raise Exhausted("too many expressions")
-            self.leaves[expression] = None
-            with _unless_exhausted():
-                found = self.task.leaf(expression)
-                self.leaves[expression] = found and found[0]
-        return self.leaves[expression]
-
-    def derivation(self, expression: sympy.Expr, steps: int, place: int = 0) -> Derivation | None:
-        """In so many steps, on the items from this place on."""
-        if leaf := self.leaf(expression):
-            return leaf
-        if steps == 0 or (expression, steps, place) in self.failed:
-            return None
-        for later in range(place, len(self.items)):
-            symbol = self.items[later]
-            if symbol in expression.free_symbols:
-                found = None
-                with _unless_exhausted():
-                    found = self.step(expression, steps, later)
-                if found:
-                    return found
-                if symbol.name in self.task.region(expression).free:
-                    break  # no later step can remove it
-        self.failed.add((expression, steps, place))
-        return None
-
-    def step(self, expression: sympy.Expr, steps: int, place: int) -> Derivation | None:
-        symbol = self.items[place]
-        if atom := self.task.atoms.by_symbol.get(symbol):
-            return self.cases(expression, atom, steps, place)
-        for fact, number in _REPLACEMENTS[symbol]:
-            try:
-                smaller = self.task.replaced(expression, fact, number).expression
-            except Invalid:
-                continue
-            if rest := self.derivation(smaller, steps - 1, place + 1):
-                return Replace(fact, number, rest)
-        return None
-
-    def cases(
-        self, expression: sympy.Expr, atom: Atom, steps: int, place: int
-    ) -> Derivation | None:
-        one_will_do = self.task.one_case_will_do(expression, atom) is not None
-        found = []
-        for number, alternative in enumerate(atom.alternatives):
-            after = expression.xreplace({atom.symbol: alternative})
-            # A case costs no step: the others would have to pay for it too.
-            if rest := self.derivation(after, steps, place + 1):
-                found.append((number, rest))
-                if one_will_do:
-                    break
-            elif not one_will_do:
-                return None
-        return Cases(atom.symbol.name, tuple(found)) if found else None
 
 
 def replay(task: Task, derivation: Derivation) -> tuple[str, ...]:
