@@ -17,6 +17,9 @@ PROFILES: dict[str, dict[str, Any]] = {
 }
 """How thoroughly bounds are tested, by the names of `--mdtheory-profile`."""
 
+SEARCH_SECONDS = {"dev": 1, "ci": 5, "nightly": 60}
+"""How long a bound is attacked by the search before instances are drawn; above 1 with gradients."""
+
 DEFAULT_PROFILE = "dev"
 
 _TYPES = (

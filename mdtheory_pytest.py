@@ -58,6 +58,7 @@ def current_profile() -> str:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    __tracebackhide__ = True
     choose_settings = getattr(getattr(item, "obj", None), "choose_settings", None)
     _running.append(item)
     try:

@@ -24,9 +24,9 @@ from mdtheory.mdp import SparseMDP
 from mdtheory.problem import Instance
 from mdtheory.problem_code import python_code
 from mdtheory.problem_file import dump_problem
-from mdtheory.statements import STATEMENTS, Bound, Statement, parse_bound
+from mdtheory.statements import STATEMENTS, Bound, Statement, as_bound, parse_bound
 from mdtheory.statements.statement import bound_text
-from mdtheory_hooks import DEFAULT_PROFILE, PROFILES
+from mdtheory_hooks import DEFAULT_PROFILE, PROFILES, SEARCH_SECONDS
 
 _tally: ContextVar[Counter[str] | None] = ContextVar("tally", default=None)
 """Verdicts of the `bound_test` that runs now."""
@@ -105,7 +105,7 @@ def assert_bound(bound: Bound | str, instance: Instance) -> BoundResult:
         ValueError: for what is no bound or no instance.
     """
     __tracebackhide__ = True
-    bound = _resolved(bound)
+    bound = as_bound(bound)
     if not isinstance(instance, Instance):
         raise ValueError(f"instance must be an Instance, got {type(instance).__name__}")
     report = check(*instance, bounds=bound)
@@ -144,11 +144,14 @@ def bound_test(
         raise ModuleNotFoundError(
             f"bound_test needs {error.name}: pip install 'mdtheory[testing]'"
         ) from None
-    bound = _resolved(bound)
+    bound = as_bound(bound)
     instances = strategies.instances(baseline=bound.needs_baseline, exact=exact, **limits)
 
     def decorate(test: Callable[..., Any]) -> Callable[..., Any]:
-        drawn_test = hypothesis.given(instance=instances.map(_Drawn))(_with_bound(bound, test))
+        if not inspect.isfunction(test):
+            raise ValueError(f"bound_test decorates functions, got {test!r}")
+        checked_test = _with_bound(bound, test)
+        drawn_test = hypothesis.given(instance=instances.map(_Drawn))(checked_test)
 
         @functools.wraps(drawn_test)
         def run(*arguments: Any, **others: Any) -> None:
@@ -157,6 +160,8 @@ def bound_test(
             tally: Counter[str] = Counter()
             token = _tally.set(tally)
             try:
+                for found in _searched(bound, limits, exact):
+                    checked_test(*arguments, instance=found, __tracebackhide__=False, **others)
                 drawn_test(*arguments, **others)
             finally:
                 _tally.reset(token)
@@ -176,26 +181,23 @@ def bound_test(
 
 @dataclasses.dataclass(frozen=True)
 class _Drawn:
-    """An instance that Hypothesis names by its sizes: its numbers are shown in a better form."""
+    """An instance that Hypothesis names by its sizes; its numbers are shown in a better form."""
 
     instance: Instance
 
-    def __repr__(self) -> str:
-        n_renderings, n_states, n_actions = self.instance.policy.probabilities.shape
-        return f"<{n_states=}, {n_actions=}, {n_renderings=}>"
-
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(repr(self))
+        n_renderings, n_states, n_actions = self.instance.policy.probabilities.shape
+        printer.text(f"<{n_states=}, {n_actions=}, {n_renderings=}>")
 
 
 @dataclasses.dataclass(frozen=True)
 class _Code:
-    """An instance as Python, written out only if somebody looks."""
+    """An instance as Python, written out only if Hypothesis shows it."""
 
     instance: Instance
 
-    def __repr__(self) -> str:
-        return python_code(self.instance)
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(python_code(self.instance))
 
 
 def _with_bound(bound: Bound, test: Callable[..., Any]) -> Callable[..., Any]:
@@ -207,8 +209,7 @@ def _with_bound(bound: Bound, test: Callable[..., Any]) -> Callable[..., Any]:
     takes_instance = len(parameters) < len(signature.parameters)
     added = inspect.Parameter("instance", inspect.Parameter.KEYWORD_ONLY)
 
-    @functools.wraps(test)
-    def body(*arguments: Any, instance: _Drawn | Instance, **others: Any) -> Any:
+    def checked(*arguments: Any, instance: _Drawn | Instance, **others: Any) -> Any:
         __tracebackhide__ = True
         drawn = instance.instance if isinstance(instance, _Drawn) else instance
         result = assert_bound(bound, drawn)
@@ -221,9 +222,30 @@ def _with_bound(bound: Bound, test: Callable[..., Any]) -> Callable[..., Any]:
         others |= {p.name: value for p, value in zip(parameters, arguments, strict=False)}
         return test(**others, instance=drawn) if takes_instance else test(**others)
 
+    def body(*arguments: Any, __tracebackhide__: bool = True, **others: Any) -> Any:
+        return checked(*arguments, **others)
+
+    # Hypothesis calls this from a frame in its image: so pytest shows the test where it fails.
+    place = {name: getattr(test.__code__, name) for name in ("co_filename", "co_firstlineno")}
+    body.__code__ = body.__code__.replace(**place)
+    functools.update_wrapper(body, test)
     ordered = sorted([*parameters, added], key=lambda parameter: parameter.kind)
     vars(body)["__signature__"] = signature.replace(parameters=ordered)
     return body
+
+
+def _searched(bound: Bound, limits: dict[str, Any], exact: bool) -> list[Instance]:
+    """A counterexample of the search, if it meets one: drawing alone would rarely find some."""
+    from mdtheory.search.within import counterexample
+
+    seconds = SEARCH_SECONDS[_profile()]
+    found = counterexample(bound, limits, budget=seconds, use_gradients=seconds > 1)
+    return [] if found is None else [found if exact else found.in_floats()]
+
+
+def _profile() -> str:
+    plugin = sys.modules.get("mdtheory_pytest")
+    return DEFAULT_PROFILE if plugin is None else str(plugin.current_profile())
 
 
 def _choose_settings(test: Any) -> None:
@@ -233,35 +255,23 @@ def _choose_settings(test: Any) -> None:
     """
     from hypothesis import HealthCheck, Phase, settings
 
-    default: Any = settings.default
     chosen: Any = test._hypothesis_internal_use_settings
     # A deadline would fail slow machines only; an explanation names lines of this package only.
-    phases = [phase for phase in default.phases if phase is not Phase.explain]
+    phases = [phase for phase in chosen.phases if phase is not Phase.explain]
     ours: dict[str, Any] = {"deadline": None, "phases": phases}
     if hasattr(test, "_hypothesis_internal_settings_applied"):
+        default = settings.default
         ours = {k: v for k, v in ours.items() if getattr(chosen, k) == getattr(default, k)}
     else:
         plugin = sys.modules.get("mdtheory_pytest")
         profile = DEFAULT_PROFILE if plugin is None else plugin.current_profile()
-        chosen, ours = default, ours | PROFILES[profile]
+        ours |= PROFILES[profile]
     ours["suppress_health_check"] = {
         HealthCheck.function_scoped_fixture,
         HealthCheck.differing_executors,
         HealthCheck.too_slow,
     }.union(chosen.suppress_health_check)
     test._hypothesis_internal_use_settings = settings(chosen, **ours)
-
-
-def _resolved(bound: Any) -> Bound:
-    if isinstance(bound, Bound):
-        return bound
-    if not isinstance(bound, str):
-        raise ValueError(f"bound must be a Bound or a text, got {type(bound).__name__}")
-    if bound in STATEMENTS:
-        return STATEMENTS[bound]
-    if bound.strip().isalnum():
-        raise ValueError(validation.unknown("statement", bound, STATEMENTS))
-    return parse_bound(bound)
 
 
 def _failure(
@@ -289,7 +299,9 @@ def _numbers(report: Report, index: Any) -> list[str]:
     """Sides, slack and quantities of the report's only bound, a line each."""
     result = report.bounds[0]
     rows = {"left side": result.lhs, "right side": result.rhs, "slack": result.slack}
-    rows |= {f"{q.name} {q.symbol}": report.quantities[q.name] for q in result.bound.quantities}
+    for q in result.bound.quantities:
+        name = q.name if q.name == q.symbol.name else f"{q.name} {q.symbol}"
+        rows[name] = report.quantities[q.name]
     width = max(map(len, rows))
     picked = {name: np.asarray(value)[index] for name, value in rows.items()}
     return [f"  {name:{width}}  {_shown(value)}" for name, value in picked.items()]
