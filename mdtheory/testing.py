@@ -119,7 +119,10 @@ def assert_bound(bound: Bound | str, instance: Instance) -> BoundResult:
 def bound_test(
     bound: Bound | str, *, exact: bool = True, **limits: Any
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorator: assert a bound of generated instances; Hypothesis finds the smallest violation.
+    """Decorator: attack a bound, then assert it of generated instances.
+
+    First the search looks for a counterexample within the limits, as long as the profile says; then
+    Hypothesis draws instances, and finds the smallest that violates the bound.
 
     The function may take an `instance`, on which the bound then holds, and asserts more of it; its
     other arguments are pytest's fixtures, the same for all instances.  A baseline is generated when
@@ -202,7 +205,7 @@ class _Code:
 
 def _with_bound(bound: Bound, test: Callable[..., Any]) -> Callable[..., Any]:
     """The test with the bound before it, and an argument `instance` in any case."""
-    from hypothesis import note
+    from hypothesis import currently_in_test_context, note
 
     signature = inspect.signature(test)
     parameters = [p for p in signature.parameters.values() if p.name != "instance"]
@@ -218,7 +221,8 @@ def _with_bound(bound: Bound, test: Callable[..., Any]) -> Callable[..., Any]:
             tally[str(result.verdict)] += 1
         if result.verdict != HOLDS:
             return None
-        note(_Code(drawn))
+        if currently_in_test_context():
+            note(_Code(drawn))
         others |= {p.name: value for p, value in zip(parameters, arguments, strict=False)}
         return test(**others, instance=drawn) if takes_instance else test(**others)
 

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -33,11 +32,10 @@ def problem(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def false_theory(monkeypatch: pytest.MonkeyPatch) -> None:
+def false_theory(replace_relation: Any) -> None:
     """A2 with its sign flipped stands among the statements."""
     true = STATEMENTS["A2"]
-    relation = sympy.Le(true.lhs, -true.rhs, evaluate=False)
-    monkeypatch.setitem(STATEMENTS, "A2", replace(true, relation=relation))
+    replace_relation("A2", sympy.Le(true.lhs, -true.rhs, evaluate=False))
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, str, str]:
@@ -309,7 +307,7 @@ def test_refute_speaks_json(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("gap",), "expected one of <= < >= > at character 4 of the bound, got the end"),
+        (("gap <=",), "expected a number, a name or '(' at character 7 of the bound, got the end"),
         (("gap <= A2", "--budget", "0"),
          "a duration must be positive, such as 90, 60s, 5m or 1h, got 0"),
         (("gap <= A2", "--budget", "soon"),

@@ -10,12 +10,14 @@ from pathlib import Path
 import mdtheory
 
 EVERYTHING = """
-import importlib, pkgutil, sys
+import importlib, pathlib, sys
 import mdtheory
-optional = {"mdtheory.search.climb", "mdtheory.strategies", "mdtheory.testing"}
-for module in pkgutil.walk_packages(mdtheory.__path__, "mdtheory."):
-    if module.name not in optional:
-        importlib.import_module(module.name)
+root = pathlib.Path(mdtheory.__file__).parents[1]
+optional = ("mdtheory.search.climb", "mdtheory.strategies", "mdtheory.testing")
+for path in sorted((root / "mdtheory").rglob("*.py")):
+    name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+    if not name.startswith(optional):
+        importlib.import_module(name)
 print(mdtheory.__file__)
 print(*sorted({name.split(".")[0] for name in sys.modules}))
 """

@@ -228,6 +228,20 @@ def test_explicit_examples_are_checked(instance):
     assert instance is INSTANCE
 
 
+def test_what_the_search_finds_may_hold_after_all(monkeypatch):
+    # In float64, say, where a rational violation was rounded away.
+    monkeypatch.setattr("mdtheory.testing._searched", lambda *_: [INSTANCE])
+    seen: list[Instance] = []
+
+    @settings(max_examples=2, database=None)
+    @bound_test("gap <= A2")
+    def body(instance: Instance) -> None:
+        seen.append(instance)
+
+    body()
+    assert seen[0] is INSTANCE
+
+
 def test_a_seed_makes_the_same_instances_again():
     def texts(number: int) -> list[str]:
         seen: list[str] = []

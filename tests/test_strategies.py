@@ -132,6 +132,11 @@ def test_simplices_shrink_to_small_denominators():
 
 # MDPs
 
+
+def limits_text(x: Any) -> str:
+    return str(x)[:50] if isinstance(x, dict) else "law"
+
+
 MDP_LAWS: list[tuple[dict[str, Any], Callable[[FiniteMDP], Any]]] = [
     ({"max_states": 1}, lambda m: m.n_states == 1),
     ({"min_states": 3, "max_states": 5}, lambda m: 3 <= m.n_states <= 5),
@@ -146,7 +151,7 @@ MDP_LAWS: list[tuple[dict[str, Any], Callable[[FiniteMDP], Any]]] = [
 
 
 @pytest.mark.parametrize("exact", [True, False])
-@pytest.mark.parametrize(("limits", "law"), MDP_LAWS, ids=lambda x: str(x)[:50] if isinstance(x, dict) else "")
+@pytest.mark.parametrize(("limits", "law"), MDP_LAWS, ids=limits_text)
 def test_mdps_keep_their_limits(limits, law, exact):
     for_all(mdps(exact=exact, **limits), lambda m: m.exact == exact and law(m))
 
@@ -201,7 +206,7 @@ FAMILY_LAWS: list[tuple[dict[str, Any], Callable[[RenderingFamily], Any]]] = [
 
 
 @pytest.mark.parametrize("exact", [True, False])
-@pytest.mark.parametrize(("limits", "law"), FAMILY_LAWS, ids=lambda x: str(x)[:50] if isinstance(x, dict) else "")
+@pytest.mark.parametrize(("limits", "law"), FAMILY_LAWS, ids=limits_text)
 def test_rendering_families_keep_their_limits(limits, law, exact):
     for_all(rendering_families(exact=exact, **limits), lambda f: f.exact == exact and law(f))
 
@@ -319,7 +324,7 @@ INSTANCE_LAWS: list[tuple[dict[str, Any], Callable[[Instance], Any]]] = [
 
 
 @pytest.mark.parametrize("exact", [True, False])
-@pytest.mark.parametrize(("limits", "law"), INSTANCE_LAWS, ids=lambda x: str(x)[:50] if isinstance(x, dict) else "")
+@pytest.mark.parametrize(("limits", "law"), INSTANCE_LAWS, ids=limits_text)
 def test_instances_pass_every_limit_on(limits, law, exact):
     for_all(instances(exact=exact, **limits), lambda i: i.exact == exact and law(i))
 

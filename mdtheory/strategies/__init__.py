@@ -22,7 +22,11 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from mdtheory import validation
-from mdtheory.limits import (
+from mdtheory.mdp import FiniteMDP
+from mdtheory.policy import LatentPolicy, TabularPolicy
+from mdtheory.problem import Instance, Problem
+from mdtheory.rendering import RenderingFamily
+from mdtheory.strategies.limits import (
     Limit,
     number_limits,
     one_of,
@@ -30,11 +34,7 @@ from mdtheory.limits import (
     size_limits,
     whole_number,
 )
-from mdtheory.mdp import FiniteMDP
-from mdtheory.noise import MAX_COUNT, numbers_between, one_hot, picked, rows
-from mdtheory.policy import LatentPolicy, TabularPolicy
-from mdtheory.problem import Instance, Problem
-from mdtheory.rendering import RenderingFamily
+from mdtheory.strategies.noise import MAX_COUNT, numbers_between, one_hot, picked, rows
 
 Drawn = TypeVar("Drawn")
 STRUCTURES = ("any", "dense", "sparse", "deterministic", "absorbing", "ties", "ergodic")
