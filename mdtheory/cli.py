@@ -127,10 +127,10 @@ class Refute:
                 use_proofs=not self.no_proof,
                 on_progress=lambda stage, tried, share: show(f"{stage}: {tried:,} tried", share),
             )
-        print(answer.to_json() if self.json else answer)
         if self.output is not None and answer.instance is not None:
             self.output.parent.mkdir(parents=True, exist_ok=True)
             self.output.write_text(dump_problem(*answer.instance), encoding="utf-8")
+        print(answer.to_json() if self.json else answer)
         return 1 if answer.verdict == "refuted" else 0
 
 

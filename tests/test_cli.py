@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -360,3 +361,14 @@ def test_progress_without_a_terminal_is_a_line_with_the_time_left(capsys, monkey
 )
 def test_durations_are_seconds_minutes_or_hours(text, expected):
     assert command_line.seconds(text) == expected
+
+
+def test_the_counterexample_is_kept_when_nobody_reads_what_is_printed(monkeypatch, tmp_path):
+    def closed(*_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("builtins.print", closed)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    path = tmp_path / "counterexample.json"
+    cli.main(["refute", "gap <= A2 / 2", "--output", str(path)])
+    assert load_problem(path, in_rationals=True).exact
