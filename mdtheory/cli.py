@@ -130,7 +130,7 @@ class Refute:
         if self.output is not None and answer.instance is not None:
             self.output.parent.mkdir(parents=True, exist_ok=True)
             self.output.write_text(dump_problem(*answer.instance), encoding="utf-8")
-        print(answer.to_json() if self.json else answer)
+        print(answer.to_json() if self.json else answer.text(self.output))
         return 1 if answer.verdict == "refuted" else 0
 
 

@@ -266,6 +266,7 @@ def test_refute_exits_one_and_its_counterexample_is_confirmed_by_check(capsys, t
     status, out, err = run(capsys, "refute", bound, "--output", path)
     assert (status, err) == (1, "")
     assert out.startswith(f"refuted: {bound}\n")
+    assert f"To confirm it, run: mdtheory check {path} --exact --bound '{bound}'" in out
     assert "ratio 2" in out
     status, out, err = run(capsys, "check", path, "--exact", "--bound", bound)
     assert (status, err) == (1, "")

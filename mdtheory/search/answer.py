@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mdtheory import exact, validation
@@ -69,21 +70,27 @@ class Answer:
         return json.dumps(content | {"notes": self.notes}, indent=2, allow_nan=False)
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, path: Path | None = None) -> str:
+        """For a person to read; `path` is where the instance was written, if it was."""
         head = f"{self.verdict}: {self.bound.id}"
         effort = f"{self.tried:,} instances in {self.seconds:.1f} s"
         lines = [head, *(getattr(self, f"_{self.verdict}_lines")(effort))]
+        if self.verdict == REFUTED:
+            file = "FILE" if path is None else shlex.quote(str(path))
+            said = "save it (--output FILE) and run" if path is None else "run"
+            check = f"mdtheory check {file} --exact --bound {shlex.quote(self.bound.id)}"
+            lines += ["", f"To confirm it, {said}: {check}"]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
     def _refuted_lines(self, effort: str) -> list[str]:
         assert self.instance is not None
-        check = f"mdtheory check FILE --exact --bound {shlex.quote(self.bound.id)}"
         return [
             f"by an exact counterexample, found and simplified within {effort}:",
             self._numbers(),
             "",
             dump_problem(*self.instance).rstrip(),
-            "",
-            f"To confirm it, save it (--output FILE) and run: {check}",
         ]
 
     def _proved_lines(self, effort: str) -> list[str]:

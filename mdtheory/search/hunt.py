@@ -230,7 +230,7 @@ class _Hunt:
 
     def answer(self, verdict: str, **parts: Any) -> Answer:
         notes = []
-        if find_spec("torch") is None:
+        if find_spec("torch") is None and verdict == SURVIVED:
             notes.append("no gradient ascent without PyTorch: pip install 'mdtheory[search]'")
         if not z3_available() and verdict == SURVIVED:
             notes.append("proofs by SymPy only, not by Z3: pip install 'mdtheory[prove]'")
