@@ -206,6 +206,7 @@ def _tightness_section() -> Section:
                 " allows nothing at discount 0 and is approached, not attained.",
                 command="mdtheory atlas",
                 alt="Heat maps of the tightness of A0 to A7",
+                wide=True,
             )
         ],
     )

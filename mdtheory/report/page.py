@@ -18,19 +18,28 @@ from mdtheory.statements import Statement
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with its caption and the command that made it."""
+    """A figure with its caption and the command that made it; wide ones take the whole page."""
 
     svg: str
     caption: str
     command: str
     alt: str
+    wide: bool = False
 
     @classmethod
-    def of(cls, figure: MatplotlibFigure, *, caption: str, command: str, alt: str) -> Picture:
+    def of(
+        cls,
+        figure: MatplotlibFigure,
+        *,
+        caption: str,
+        command: str,
+        alt: str,
+        wide: bool = False,
+    ) -> Picture:
         svg = style.to_svg(figure)
         prefix = hashlib.sha256(alt.encode()).hexdigest()[:8]  # ids must be unique on a page
         svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>p{prefix}-", svg)
-        return cls(svg=svg, caption=caption, command=command, alt=alt)
+        return cls(svg=svg, caption=caption, command=command, alt=alt, wide=wide)
 
 
 @dataclass(frozen=True)
