@@ -242,6 +242,8 @@ def test_conditions_are_met_by_the_counterexample():
 def test_bad_arguments_of_the_search():
     with pytest.raises(ValueError, match=r"^budget must be a positive number of seconds, got 0$"):
         refute("gap <= A2", budget=0)
+    with pytest.raises(ValueError, match=r"^seed must be a whole number of at least 0, got -1$"):
+        refute("gap <= A2", seed=-1)
     with pytest.raises(ValueError, match=r"^discount must lie in \[0, 1\), got 1$"):
         tightest("A2", discount=1, robustness="1/2")
     with pytest.raises(ValueError, match=r"^robustness must lie in \(0, 1\], got 0$"):

@@ -79,11 +79,13 @@ def refute(
             budget that is spent.
 
     Raises:
-        ValueError: for text that is no bound, or a budget that is not positive.
+        ValueError: for text that is no bound, or a budget that is not positive, or a negative seed.
     """
     bound = as_bound(bound)
     if not budget > 0:
         raise ValueError(f"budget must be a positive number of seconds, got {budget}")
+    if seed < 0:
+        raise ValueError(f"seed must be a whole number of at least 0, got {seed}")
     hunt = _Hunt(bound, seed, budget, on_progress, sizes, accepts)
     for n_rounds, stage in ((1, "small worlds"), (0, "proof"), (None, "gradient ascent")):
         if stage == "proof":
