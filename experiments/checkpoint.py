@@ -90,6 +90,21 @@ def _restore(
     return Progress(update=update, metrics=metrics)
 
 
+def load_metrics(run: Path, config: TrainConfig) -> Tensor:
+    """Metrics [update, metric, seed, agent] of the last checkpoint, without its networks."""
+    path = run / "checkpoint.safetensors"
+    if not path.exists():
+        raise FileNotFoundError(f"{run} has no checkpoint yet: `mdpo train --resume {run}` first")
+    metrics = _load(path)[0].get("metrics")
+    if metrics is None or metrics.ndim != 4 or metrics.shape[2:] != (config.seeds, config.agents):
+        shape = None if metrics is None else list(metrics.shape)
+        raise ValueError(
+            f"{path} must hold metrics of shape [updates, metrics, {config.seeds},"
+            f" {config.agents}] to fit the run's config.json, got {shape}"
+        )
+    return metrics
+
+
 def evaluation_path(run: Path, update: int) -> Path:
     return run / "evaluations" / f"{update:06d}.safetensors"
 

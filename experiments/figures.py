@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from experiments.audit import Audit
+from experiments.chain import Chain, Step, over_seeds
 from experiments.envs.pixelgrid import make_pixelgrid
-from experiments.results import Comparison, band
+from experiments.results import Comparison, Interval, band
 from mdtheory.report import style
 from mdtheory.report.ladder import LadderRow, ladder_figure
 from mdtheory.statements import GAP_BOUNDS
@@ -109,6 +112,129 @@ def vacuity_figure(audits: Sequence[Audit]) -> Figure:
             )
         )
     return ladder_figure(rows)
+
+
+_CHAIN_MARKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "chained": (
+        "its bound, chained from the worst divergence",
+        {"marker": "D", "mfc": "white", "markersize": 8.5},
+    ),
+    "bound": ("its bound, from exact inputs", {"marker": "|", "markersize": 12, "mew": 2.2}),
+    "estimate": ("from the logged loss: an estimate", {"marker": "o", "mfc": "white"}),
+    "exact": ("exact value", {"marker": "o"}),
+}
+
+
+def chain_figure(chains: Sequence[Chain]) -> Figure:
+    """Every step from the loss to the gap: the value, its bound and the chain's, a line per run."""
+    n_runs, steps = len(chains), [chain.steps for chain in chains]
+    heights = _chain_heights(steps[0], n_runs)
+    figure, axis = style.new_figure(9.4, 0.27 * (heights[-1] + n_runs) + 1.3)
+    left, right = _chain_limits(steps)
+    for row, height in enumerate(heights):
+        of_runs = [own[row] for own in steps]
+        _chain_row(axis, of_runs, height, right)
+        for k, (step, colour) in enumerate(zip(of_runs, itertools.cycle(RUN_COLOURS))):  # noqa: B905
+            _chain_marks(axis, step, height + k, colour, left)
+    places = [height + k for height in heights for k in range(n_runs)]
+    axis.set_yticks(places, [_plain(chain.name) for chain in chains] * len(heights), fontsize=7.5)
+    axis.set_ylim(places[-1] + 0.8, -0.8)
+    axis.set_xscale("log")
+    axis.set_xlim(left, right)
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.grid(axis="y", visible=False)
+    axis.tick_params(axis="y", length=0)
+    axis.set_xlabel("total variation (disagreement, R), nats (divergence), share of A0 (gap); log scale")
+    figure.legend(handles=_chain_legend(), loc="outside upper center", ncols=2, fontsize=8)
+    return figure
+
+
+def _chain_legend() -> list[Any]:
+    grey = {"color": "#333333", "markersize": 5.5}
+    marks = [
+        Line2D([], [], linestyle="", label=words, **(grey | mark))
+        for words, mark in reversed(_CHAIN_MARKS.values())
+    ]
+    return [
+        *marks,
+        Line2D([], [], color="#333333", linestyle=":", label="what the statement loses"),
+        Patch(color="#000000", alpha=0.07, label="impossible; a bound at 1 says nothing"),
+    ]
+
+
+def _chain_heights(steps: Sequence[Step], n_runs: int) -> list[float]:
+    """Where each row begins, with room for the words before it."""
+    heights, height = [], 0.0
+    for step in steps:
+        height += 1.3 if step.before else 0
+        heights.append(height)
+        height += n_runs + 0.8
+    return heights
+
+
+def _chain_limits(steps: Sequence[Sequence[Step]]) -> tuple[float, float]:
+    """From below the smallest mean on, and with room for words right of 1."""
+    means = [
+        over_seeds(values).mean
+        for own in steps
+        for step in own
+        for kind in _CHAIN_MARKS
+        if (values := step.shown(kind)) is not None
+    ]
+    positive = [mean for mean in means if 0 < mean < np.inf]
+    smallest, largest = min(positive, default=0.1), max(positive, default=1.0)
+    return min(smallest / 2, 0.01), max(100.0, 3 * largest)
+
+
+def _chain_row(axis: Any, of_runs: Sequence[Step], height: float, right: float) -> None:
+    """What all runs share: the name, what is impossible, and words where the chain breaks."""
+    step, middle = of_runs[0], height + (len(of_runs) - 1) / 2
+    ends = [height - 0.6, height + len(of_runs) - 0.4]
+    names = {"xycoords": axis.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
+    axis.annotate(step.statement, (0, middle), (-214, 0), weight="bold", fontsize=9, **names)
+    axis.annotate(step.words, (0, middle), (-192, 0), fontsize=8, **names)
+    if step.before:
+        between = {"color": "#333333", "linewidth": 0.8, "linestyle": "--", "clip_on": False}
+        axis.axhline(ends[0] - 0.85, xmin=-0.4, **between)
+        axis.annotate(
+            step.before, (0, ends[0] - 0.4), (-214, 0), fontsize=7.5, style="italic", **names,
+            bbox={"color": "white", "pad": 1},
+        )  # fmt: skip
+    if not step.in_nats:
+        axis.fill_betweenx(ends, 1, right, color="#000000", alpha=0.07, linewidth=0)
+
+
+def _chain_marks(axis: Any, step: Step, height: float, colour: str, left: float) -> None:
+    """One run's marks in one row: a thin line from the value to its bound is what the link loses."""
+    found = {
+        kind: over_seeds(values)
+        for kind in _CHAIN_MARKS
+        if (values := step.shown(kind)) is not None
+    }
+    at = {kind: max(value.mean, left) for kind, value in found.items() if value.mean < np.inf}
+    if "bound" in at and "exact" in at:
+        axis.plot([at["exact"], at["bound"]], [height] * 2, ":", color=colour, linewidth=1.2)
+    for kind, place in at.items():
+        _chain_interval(axis, found[kind], height, colour, left, thick=kind == "exact")
+        mark = {"markersize": 5.5} | _CHAIN_MARKS[kind][1]
+        axis.plot(place, height, color=colour, zorder=3, **mark)
+    silent = step.silent("bound" if step.chained is None else "chained")
+    if silent.any():
+        words = f"says nothing: {silent.sum()} of {silent.size} pairs"
+        axis.text(1.35, height, words, fontsize=7, va="center")
+
+
+def _chain_interval(
+    axis: Any, found: Interval, height: float, colour: str, left: float, *, thick: bool
+) -> None:
+    """The interval, a broad band for exact values; an arrow where it goes on to 0 and below."""
+    if not found.low < found.high:
+        return
+    ends = [max(found.low, left), max(found.high, left)]
+    band_style = {"linewidth": 6, "alpha": 0.3} if thick else {"linewidth": 1.3}
+    axis.plot(ends, [height] * 2, color=colour, solid_capstyle="butt", **band_style)
+    if found.low < left:
+        axis.plot(left, height, "<", color=colour, clip_on=False, markersize=5)
 
 
 def renderings_figure(audit: Audit, *, n_states: int = 3, per_split: int = 4) -> Figure:

@@ -25,7 +25,7 @@ from mdtheory.report.atlas import ATLAS_FILE, atlas_figure
 from mdtheory.report.page import PageTable, Picture, Section, render_page
 from mdtheory.report.toys import ToyReport, toy_ladder, toy_reports
 from mdtheory.search.atlas import Atlas
-from mdtheory.statements import GAP_BOUNDS, QUANTITIES, STATEMENTS, UPDATE_QUANTITIES
+from mdtheory.statements import GAP_BOUNDS, QUANTITIES, STATEMENTS, PAIR_QUANTITIES
 
 HEADLINE = ("train_return", "heldout_return", "gap", "robustness", "mean_robustness")
 
@@ -392,7 +392,7 @@ def _statement_section() -> Section:
             q.meaning,
             q.domain.replace("gamma", "γ").replace("Delta", "Δ").replace("oo", "∞"),
         ]
-        for q in (*QUANTITIES.values(), *UPDATE_QUANTITIES.values())
+        for q in (*QUANTITIES.values(), *PAIR_QUANTITIES.values())
     ]
     return Section(
         title="The statements",

@@ -4,6 +4,7 @@ The path of an idea: `FiniteMDP` -> `RenderingFamily` -> `TabularPolicy` -> `che
 """
 
 import mdtheory_hooks
+from mdtheory.agents import check_agents, check_shrinkage, pairs_of
 from mdtheory.check import Report, check
 from mdtheory.evaluation import Evaluation, evaluate
 from mdtheory.judge import BoundResult, judge
@@ -35,12 +36,15 @@ __all__ = [
     "Statement",
     "TabularPolicy",
     "check",
+    "check_agents",
+    "check_shrinkage",
     "dump_problem",
     "evaluate",
     "judge",
     "load_problem",
     "make_toy",
     "measure",
+    "pairs_of",
     "parse_bound",
 ]
 

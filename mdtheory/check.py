@@ -21,9 +21,10 @@ from mdtheory.policy import LatentPolicy, TabularPolicy
 from mdtheory.problem import Instance, Problem
 from mdtheory.statements import (
     GAP_BOUNDS,
+    PAIR_BOUNDS,
+    PAIR_QUANTITIES,
     QUANTITIES,
     UPDATE_BOUNDS,
-    UPDATE_QUANTITIES,
     Bound,
     Statement,
     as_bound,
@@ -80,6 +81,10 @@ class Report:
         for name, value in self.quantities.items():
             quantities.add_row(name, _cell(value))
         bounds = Table("id", "name", "left", "", "right", "slack", "ratio", "verdict")
+        if any(np.any(np.isinf(np.asarray(self.quantities.get(n, 0.0), float))) for n in _INFINITE):
+            bounds.caption = (
+                "divergence is infinite where a policy excludes an action that the other one takes"
+            )
         decided_by = [np.ravel(np.asarray(b.decided_by, dtype=object)) for b in self.bounds]
         kinds = sorted({kind for entry in decided_by for kind in entry})
         bounds.title = f"Bounds, decided by {' and '.join(kinds)}"
@@ -104,7 +109,8 @@ def check(
     Args:
         problem: MDP and renderings; batches broadcast against the policy's batch axes.
         policy: a policy on observations, a latent policy, or an array [..., F, S, A].
-        baseline: the policy before an update, of the same kinds; adds A6 to A8.
+        baseline: a second policy, of the same kinds: the one before an update or another agent;
+            adds A6 to A8 and B1 to B3.
         bounds: which ones: ids of statements ("A2"), texts ("gap <= R * Delta"), `Bound`s; by
             default all statements that apply.
         require_exact: raise unless every number is rational.
@@ -131,7 +137,7 @@ def check(
     wanted = _wanted(bounds, has_baseline=before is not None)
     measurement = Measurement.of(*instance, device=device)
     if bounds is None:
-        names = [*QUANTITIES, *(UPDATE_QUANTITIES if before is not None else ())]
+        names = [*QUANTITIES, *(PAIR_QUANTITIES if before is not None else ())]
     else:
         names = list(_ALWAYS)
     needed = {q.name: q for q in (*(_BUILT_IN[n] for n in names), *_quantities(wanted))}
@@ -150,18 +156,20 @@ def check(
     )
 
 
-_BUILT_IN = QUANTITIES | UPDATE_QUANTITIES
+_BUILT_IN = QUANTITIES | PAIR_QUANTITIES
+_INFINITE = ("divergence", "mean_divergence")
+"""Quantities that may be infinite."""
 _ALWAYS = ("train_return", "general_return", "heldout_return", "gap", "train_mass")
 
 
 def _wanted(bounds: Any, *, has_baseline: bool) -> list[Bound]:
     if bounds is None:
-        return [*GAP_BOUNDS, *(UPDATE_BOUNDS if has_baseline else ())]
+        return [*GAP_BOUNDS, *((*UPDATE_BOUNDS, *PAIR_BOUNDS) if has_baseline else ())]
     found = [as_bound(b) for b in ([bounds] if isinstance(bounds, str | Bound) else bounds)]
     for bound in found:
         if bound.needs_baseline and not has_baseline:
             kind = "statement" if isinstance(bound, Statement) else "bound"
-            raise ValueError(f"{kind} {bound.id} needs a baseline, the policy before")
+            raise ValueError(f"{kind} {bound.id} needs a baseline, a second policy")
     return found
 
 
@@ -210,7 +218,8 @@ def _cell(value: Any) -> str:
     """A number for a table; long fractions with their decimal value, batches by their range."""
     if isinstance(value, np.ndarray) and value.ndim:
         finite = [x for x in value.flat if x is not None and x == x]
-        return f"{_cell(min(finite))} .. {_cell(max(finite))}" if finite else "-"
+        ends = (min(finite, key=float), max(finite, key=float)) if finite else ()
+        return " .. ".join(_cell(end) for end in ends) or "-"
     if value is None or value != value:
         return "-"
     if isinstance(value, Fraction):

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mdtheory import command_line, files
+from mdtheory import command_line, files, validation
 from mdtheory.check import check
 from mdtheory.problem_file import dump_problem, load_problem
-from mdtheory.statements import QUANTITIES, STATEMENTS, UPDATE_QUANTITIES
+from mdtheory.statements import PAIR_QUANTITIES, QUANTITIES, STATEMENTS
 from mdtheory.toys import TOYS, environment_id, make_toy
 
 
@@ -48,12 +48,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Demo:
-    """Run the toys: exact quantities, closed forms and the ladder of bounds."""
+    """Run the toys: exact quantities, closed forms and the ladder of bounds.
+
+    `mdtheory demo shrinkage` trains agents instead, and compares them with B6 (half a minute).
+    """
 
     name: Annotated[str | None, tyro.conf.Positional] = None
-    """Which toy; all of them if left out. `mdtheory toys` lists them."""
+    """Which toy, or "shrinkage"; all toys if left out. `mdtheory toys` lists them."""
     picture: Path | None = None
-    """Write the ladder of bounds as a picture (.svg, .png or .pdf)."""
+    """Write the ladder of bounds, or shrinkage, as a picture (.svg, .png or .pdf)."""
     save: Path | None = None
     """Write the toy as a problem file for `mdtheory check` (needs a name)."""
     force: bool = False
@@ -62,6 +65,10 @@ class Demo:
     def run(self) -> int:
         from mdtheory.report.toys import demo_report, toy_ladder, toy_reports  # matplotlib is slow
 
+        if self.name == _SHRINKAGE:
+            return self._shrinkage()
+        if self.name is not None and self.name not in TOYS:
+            raise ValueError(validation.unknown("toy", self.name, (*TOYS, _SHRINKAGE)))
         names = list(TOYS) if self.name is None else [self.name]
         reports = toy_reports(names)
         if self.save is not None:
@@ -81,9 +88,7 @@ class Demo:
                 encoding="utf-8",
             )
         if self.picture is not None:
-            if self.picture.suffix not in (".svg", ".png", ".pdf"):
-                raise ValueError(f"--picture must end in .svg, .png or .pdf, got {self.picture}")
-            path = files.new_file(self.picture, force=self.force)
+            path = self._new_picture(self.picture)
             path.parent.mkdir(parents=True, exist_ok=True)
             toy_ladder(reports).savefig(path)
         console = Console()
@@ -91,6 +96,32 @@ class Demo:
             for part in demo_report(toy):
                 console.print(part)
         return 0 if all(toy.report.holds for toy in reports) else 1
+
+    def _new_picture(self, path: Path) -> Path:
+        if path.suffix not in (".svg", ".png", ".pdf"):
+            raise ValueError(f"--picture must end in .svg, .png or .pdf, got {path}")
+        return files.new_file(path, force=self.force)
+
+    def _shrinkage(self) -> int:
+        from mdtheory.report import shrinkage  # matplotlib is slow
+        from mdtheory.shrinkage.training import study
+
+        if self.save is not None:
+            raise ValueError(f"--save needs the name of one toy, got {_SHRINKAGE}")
+        picture = None if self.picture is None else self._new_picture(self.picture)
+        with command_line.progress() as show:
+            found = study(on_progress=show)
+        if picture is not None:
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            shrinkage.shrinkage_figure(found).savefig(picture)
+        console = Console()
+        for part in shrinkage.demo_report(found):
+            console.print(part)
+        return 0 if all(curve.holds for curve in found.curves) else 1
+
+
+_SHRINKAGE = "shrinkage"
+"""The demo that is no toy: it trains."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +224,7 @@ class Quantities:
 
     def run(self) -> int:
         table = Table("name", "symbol", "domain", "meaning")
-        for q in (*QUANTITIES.values(), *UPDATE_QUANTITIES.values()):
+        for q in (*QUANTITIES.values(), *PAIR_QUANTITIES.values()):
             table.add_row(q.name, q.symbol.name, escape(q.domain), q.meaning)
         Console().print(table)
         return 0

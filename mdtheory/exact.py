@@ -1,11 +1,13 @@
 """Exact rational linear algebra with python-flint: no float is involved anywhere.
 
 The formulas of `evaluation`, `robustness` and `measure` run unchanged on object arrays of
-`flint.fmpq`; only the linear solve needs its own code, and this is it.
+`flint.fmpq`; only the linear solve needs its own code, and this is it.  What is not rational, such
+as a KL divergence, is an `Enclosed` number: one that can be computed to any precision.
 """
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from fractions import Fraction
@@ -13,6 +15,33 @@ from typing import Any
 
 import flint
 import numpy as np
+
+
+class Enclosed:
+    """A real number, possibly infinite, known through balls around it of any precision.
+
+    Attributes:
+        ball: computes a `flint.arb` that contains it, at flint's current precision.
+    """
+
+    def __init__(self, ball: Callable[[], flint.arb]) -> None:
+        self.ball = ball
+
+    def __float__(self) -> float:
+        return float(self.ball())
+
+    def __repr__(self) -> str:
+        return f"Enclosed({float(self)!r})"
+
+
+def to_ball(value: Fraction | float | Enclosed) -> flint.arb:
+    """The number as a ball at flint's current precision."""
+    if isinstance(value, Enclosed):
+        return value.ball()
+    if isinstance(value, float) and math.isinf(value):
+        return flint.arb(value)
+    exactly = Fraction(value)
+    return flint.arb(flint.fmpq(exactly.numerator, exactly.denominator))
 
 
 def to_flint(array: np.ndarray) -> np.ndarray:
@@ -43,12 +72,14 @@ def text(value: Fraction) -> str:
 
 
 def jsonable(value: Any) -> Any:
-    """A number for JSON: fractions as "p/q", nan as None, arrays as nested lists."""
+    """A number for JSON: fractions as "p/q", nan as None, infinity as "inf", arrays as lists."""
     if isinstance(value, np.ndarray):
         return [jsonable(entry) for entry in value]
     if isinstance(value, Fraction):
         return text(value)
-    return None if value is None or np.isnan(value) else float(value)
+    if value is None or math.isnan(float(value)):
+        return None
+    return str(float(value)) if math.isinf(float(value)) else float(value)
 
 
 def solve(matrix: np.ndarray, rhs: np.ndarray) -> np.ndarray:

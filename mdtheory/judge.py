@@ -1,6 +1,7 @@
 """`judge`: is a bound true of these numbers, and which arithmetic can tell?
 
-`slack` is the distance to violation (right − left for `<=`, left − right for `>=`).  `ratio` says
+`slack` is the distance to violation (right − left for `<=`, left − right for `>=`, and for an
+equation minus the distance of its sides).  `ratio` says
 how much of what a bound allows is used: 1 means attained, more means violated.  It is the smaller
 side over the larger one; where returns occur, all of them over all the rest (for A6 and A7: by how
 much the return falls short of the surrogate, over the penalty).
@@ -24,6 +25,7 @@ import flint
 import numpy as np
 import sympy
 
+from mdtheory.exact import Enclosed, to_ball
 from mdtheory.statements import Bound
 from mdtheory.statements.arithmetic import BALLS, FLOATS, RATIONALS
 
@@ -68,7 +70,8 @@ def judge(
 
     Args:
         bound: any inequality over them.
-        quantities: name -> number, or arrays of one batch shape: `Fraction`s, or float64.
+        quantities: name -> number, or arrays of one batch shape: `Fraction`s and `Enclosed`
+            numbers, or float64.
         radii: for float64, how far each may be from the truth; 0 by default.
         settle: for float64, gives the rational quantities at an index of the batch where the radii
             leave the verdict open, or None to leave it so; by default floats are taken as exact.
@@ -83,7 +86,7 @@ def judge(
         open_problems: Iterable[tuple[int, ...]] = np.ndindex(shape)
         columns = {name: np.full(shape, None) for name in ("lhs", "rhs", "slack", "ratio")}
         verdict = np.full(shape, UNDECIDED, dtype=object)
-        arithmetic = "balls" if bound.needs_balls else "rationals"
+        arithmetic = "rationals"
 
         def settled(index: tuple[int, ...]) -> Mapping[str, Any] | None:
             return {name: array[index] for name, array in arrays.items()}
@@ -96,28 +99,31 @@ def judge(
         def settled(index: tuple[int, ...]) -> Mapping[str, Any] | None:
             if settle is not None:
                 return settle(bound, index)
-            return {name: Fraction(float(array[index])) for name, array in arrays.items()}
+            return {name: _exactly(float(array[index])) for name, array in arrays.items()}
 
     decided_by = np.full(shape, arithmetic, dtype=object)
     for index in open_problems:
         values = settled(index)
         if values is None:
             continue
-        one, numbers = _decide(bound, values)
-        verdict[index], decided_by[index] = one, "balls" if bound.needs_balls else "rationals"
+        verdict[index], decided_by[index], numbers = _decide(bound, values)
         for name, number in numbers.items():
             if arithmetic != "float64":
                 columns[name][index] = number
             else:
                 columns[name][index] = _nearest_float(number)
     if arithmetic == "float64":
-        _require_finite(bound, columns, verdict != NOT_APPLICABLE)
+        _require_finite(bound, columns, arrays.values(), verdict != NOT_APPLICABLE)
     return BoundResult(
         bound=bound,
         **{name: column[()] for name, column in columns.items()},
         verdict=verdict[()],
         decided_by=decided_by[()],
     )
+
+
+def _exactly(number: float) -> Fraction | Enclosed:
+    return Enclosed(lambda: flint.arb(number)) if np.isinf(number) else Fraction(number)
 
 
 def _nearest_float(number: Fraction | float | None) -> float:
@@ -127,9 +133,12 @@ def _nearest_float(number: Fraction | float | None) -> float:
         return float("inf")
 
 
-def _require_finite(bound: Bound, columns: Mapping[str, Any], relevant: np.ndarray) -> None:
+def _require_finite(
+    bound: Bound, columns: Mapping[str, Any], arrays: Iterable[np.ndarray], relevant: np.ndarray
+) -> None:
+    """Raise where a side is infinite though the quantities are not (a KL divergence may be)."""
     infinite = np.isinf(columns["lhs"]) | np.isinf(columns["rhs"])
-    if (infinite & relevant).any():
+    if (infinite & relevant & np.logical_and.reduce([np.isfinite(a) for a in arrays])).any():
         raise ArithmeticError(
             f"{bound.id} overflows float64: make the rewards smaller, or give every"
             " number as a fraction and decide exactly"
@@ -144,6 +153,7 @@ def _float_columns(bound: Bound, arrays: dict[str, Any], shape: tuple[int, ...])
         )
         lhs, rhs, slack, used, allowed = (np.broadcast_to(v, shape).copy() for v in values)
         ratio = np.where(allowed > 0, used / np.where(allowed > 0, allowed, 1), np.nan)
+        slack = -abs(slack) if bound.is_equation else slack
     return {"lhs": lhs, "rhs": rhs, "slack": slack, "ratio": ratio}
 
 
@@ -160,7 +170,7 @@ def _verdict_in_balls(
         (slack,) = bound.substitute((large - small,), balls, BALLS)
         conditions = [_surely(condition, bound, balls) for condition in bound.requires]
     slack = np.broadcast_to(slack, shape)
-    is_true, is_false = _sign_certain(slack, "<" if bound.is_strict else "<=")
+    is_true, is_false = _sign_certain(slack, bound.relation.rel_op.replace(">", "<"))
     verdict = np.full(shape, UNDECIDED, dtype=object)
     verdict[is_true] = HOLDS
     verdict[is_false] = VIOLATED
@@ -191,13 +201,21 @@ def _sign_certain(difference: Any, relation: str) -> tuple[np.ndarray, np.ndarra
     return np.asarray(difference >= 0, bool), np.asarray(difference < 0, bool)
 
 
-def _decide(bound: Bound, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Verdict and numbers for rational quantities."""
+def _decide(bound: Bound, values: Mapping[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """Verdict, arithmetic and numbers for rational quantities, or `Enclosed` ones."""
+    in_balls = bound.needs_balls or any(isinstance(v, Enclosed) for v in values.values())
     missing: dict[str, Any] = dict.fromkeys(("lhs", "rhs", "slack", "ratio"))
     if any(value is None for value in values.values()):
-        return NOT_APPLICABLE, missing
-    if bound.needs_balls:
+        return NOT_APPLICABLE, "balls" if in_balls else "rationals", missing
+    if in_balls:
         return _decide_in_balls(bound, values)
+    verdict, numbers = _decide_in_rationals(bound, values)
+    return verdict, "rationals", numbers or missing
+
+
+def _decide_in_rationals(
+    bound: Bound, values: Mapping[str, Any]
+) -> tuple[str, dict[str, Any] | None]:
     try:
         conditions = [
             bound.substitute((condition.lhs, condition.rhs), values, RATIONALS)
@@ -206,8 +224,9 @@ def _decide(bound: Bound, values: Mapping[str, Any]) -> tuple[str, dict[str, Any
         lhs, rhs = bound.sides(values)
         used, allowed = bound.substitute(bound.used_and_allowed, values, RATIONALS)
     except ZeroDivisionError:
-        return NOT_APPLICABLE, missing
+        return NOT_APPLICABLE, None
     slack = rhs - lhs if bound.is_upper_bound else lhs - rhs
+    slack = -abs(slack) if bound.is_equation else slack
     ratio = used / allowed if allowed > 0 else None
     numbers = {"lhs": lhs, "rhs": rhs, "slack": slack, "ratio": ratio}
     pairs = zip(bound.requires, conditions, strict=True)
@@ -230,12 +249,12 @@ def _compare(left: Any, relation: str, right: Any) -> bool:
     return _OPERATORS[relation](left, right)
 
 
-def _decide_in_balls(bound: Bound, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def _decide_in_balls(bound: Bound, values: Mapping[str, Any]) -> tuple[str, str, dict[str, Any]]:
     """Ball arithmetic of growing precision; equality of two irrational numbers stays open."""
     precision = 64
     while True:
         with flint.ctx.workprec(precision):
-            balls = {n: BALLS.rational(Fraction(value)) for n, value in values.items()}
+            balls = {name: to_ball(value) for name, value in values.items()}
             verdict = str(_verdict_in_balls(bound, balls, {}, ())[()])
             if verdict != UNDECIDED or precision >= HIGHEST_PRECISION:
                 lhs, rhs, used, allowed = bound.substitute(
@@ -244,10 +263,11 @@ def _decide_in_balls(bound: Bound, values: Mapping[str, Any]) -> tuple[str, dict
                 break
         precision *= 2
     slack = rhs - lhs if bound.is_upper_bound else lhs - rhs
+    slack = -abs(slack) if bound.is_equation else slack
     numbers = {
         "lhs": float(lhs),
         "rhs": float(rhs),
         "slack": float(slack),
         "ratio": float(used / allowed) if allowed > 0 else None,
     }
-    return verdict, numbers
+    return verdict, "balls", numbers

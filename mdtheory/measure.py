@@ -12,17 +12,25 @@ are the given doubles, each row of probabilities divided by its exact sum.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
+import flint
 import numpy as np
 
 from mdtheory import arrays, evaluation, exact, robustness, validation
 from mdtheory.evaluation import Model
 from mdtheory.policy import LatentPolicy
 from mdtheory.problem import Problem
-from mdtheory.statements import QUANTITIES, UPDATE_QUANTITIES, Quantity
+from mdtheory.statements import (
+    AGENT_QUANTITIES,
+    PAIR_QUANTITIES,
+    QUANTITIES,
+    SHRINKAGE_QUANTITIES,
+    Quantity,
+)
 
 
 def measure(
@@ -38,21 +46,22 @@ def measure(
     Args:
         problem: MDP and renderings, possibly batched.
         policy: latent policies [..., F, S, A].
-        baseline: the policy before an update, for the quantities of A6 to A8.
-        names: which quantities; by default all (those of an update if there is a baseline).
+        baseline: a second policy, for the quantities of A6 to A8 and B1 to B3.
+        names: which quantities; by default all (those of pairs if there is a baseline).
         device: where PyTorch computes in float64, "cpu" or "cuda"; by default NumPy does.
 
     Returns:
         name -> float64 array of the batch's shape; or `Fraction`s (object array when batched) when
-        problem and policies are exact.  `heldout_return` is nan, or None when exact, if M = 1.
+        problem and policies are exact; KL divergences are then `mdtheory.exact.Enclosed`.
+        `heldout_return` is nan, or None when exact, if M = 1.
     """
-    known = [*QUANTITIES, *(UPDATE_QUANTITIES if baseline is not None else ())]
+    known = [*QUANTITIES, *(PAIR_QUANTITIES if baseline is not None else ())]
     names = known if names is None else list(names)
     for name in names:
         if name not in known:
             raise ValueError(validation.unknown("quantity", name, known))
     measurement = Measurement.of(problem, policy, baseline, device=device)
-    built_in = QUANTITIES | UPDATE_QUANTITIES
+    built_in = QUANTITIES | PAIR_QUANTITIES
     with np.errstate(over="ignore", invalid="ignore"):
         return {name: measurement.value(built_in[name]) for name in names}
 
@@ -66,7 +75,7 @@ class Measurement:
     Attributes:
         model: the MDP's numbers.
         policy: latent policies [..., F, S, A] in the same arithmetic.
-        baseline: the policy before an update, or None.
+        baseline: a second policy, the one before an update or another agent, or None.
         weights: p [..., F].
         train_mask: booleans [F].
         batch_shape: common leading axes.
@@ -130,13 +139,28 @@ class Measurement:
         out = np.empty(self.batch_shape, dtype=object)
         value = np.broadcast_to(value, self.batch_shape)
         for index in np.ndindex(self.batch_shape):
-            out[index] = None if value[index] is None else exact.to_fraction(value[index])
+            entry = value[index]
+            as_it_is = entry is None or isinstance(entry, exact.Enclosed)
+            out[index] = entry if as_it_is else exact.to_fraction(entry)
         return out[()]
 
     def raw(self, quantity: Quantity) -> Any:
-        """A quantity in this measurement's own arithmetic."""
+        """A quantity in this measurement's own arithmetic.
+
+        Raises:
+            ValueError: for one that needs more than two policies of a problem.
+        """
         if quantity.measure is not None:
             return quantity.measure(self)
+        for quantities, function in (
+            (AGENT_QUANTITIES, "check_agents"),
+            (SHRINKAGE_QUANTITIES, "check_shrinkage"),
+        ):
+            if quantity.name in quantities:
+                raise ValueError(
+                    f"{quantity.name} is no quantity of a policy and a baseline;"
+                    f" mdtheory.{function} measures it"
+                )
         return getattr(self, quantity.name)
 
     def radius(self, quantity: Quantity) -> np.ndarray:
@@ -380,6 +404,72 @@ class Measurement:
         heldout = self.baseline[..., self.heldout, :, :]
         return robustness.robustness(self._baseline_train, heldout)
 
+    @cached_property
+    def disagreement(self) -> Any:
+        distance = robustness.total_variation(self.policy, self.baseline)
+        return self.xp.amax(distance, axis=(-2, -1))
+
+    @cached_property
+    def divergence(self) -> Any:
+        if self.exact:
+            return self._enclosed(self._divergence_ball)
+        return self.xp.amax(self.state_divergence, axis=(-2, -1))
+
+    @cached_property
+    def mean_disagreement(self) -> Any:
+        distance = robustness.total_variation(self._train_policy, self._baseline_train)
+        return self._mean_on_visited(distance)
+
+    @cached_property
+    def mean_divergence(self) -> Any:
+        if self.exact:
+            return self._enclosed(self._mean_divergence_ball)
+        by_state = self.state_divergence[..., self.train, :]
+        occupancy = self.occupancy[..., self.train, :]
+        return self._mean_on_visited(self.xp.where(occupancy > 0, by_state, occupancy * 0))
+
+    @cached_property
+    def state_divergence(self) -> Any:
+        """KL(π0_f ‖ π_f)(s) in nats, float64, shape [..., F, S]."""
+        return robustness.kl_divergence(self.baseline, self.policy)
+
+    def _mean_on_visited(self, by_state: Any) -> Any:
+        """E_{f∼T} E_{s∼(1−γ)d_f} of [..., T, S]."""
+        visited = (self.occupancy[..., self.train, :] * by_state).sum(axis=-1)
+        return (1 - self.discount) * (self._train_weights * visited).sum(axis=-1)
+
+    def _enclosed(self, ball: Callable[[tuple[int, ...]], flint.arb]) -> np.ndarray:
+        """One `Enclosed` number for each problem of the batch."""
+        out = np.empty(self.batch_shape, dtype=object)
+        for index in np.ndindex(self.batch_shape):
+            out[index] = exact.Enclosed(functools.partial(ball, index))
+        return out
+
+    def _divergence_ball(self, index: tuple[int, ...]) -> flint.arb:
+        baseline, policy = self._pick(self.baseline, 3, index), self._pick(self.policy, 3, index)
+        rows = (policy.shape[-3] * policy.shape[-2], policy.shape[-1])
+        pairs = zip(baseline.reshape(rows), policy.reshape(rows), strict=True)
+        balls = (robustness.enclosed_kl_divergence(p, q) for p, q in pairs)
+        return functools.reduce(lambda x, y: x.max(y), balls)
+
+    def _mean_divergence_ball(self, index: tuple[int, ...]) -> flint.arb:
+        baseline, policy = self._pick(self.baseline, 3, index), self._pick(self.policy, 3, index)
+        occupancy = self._pick(self.occupancy, 2, index)
+        weights = self._pick(self._train_weights, 1, index)
+        horizon = 1 / (1 - self._pick(self.discount, 0, index)[()])
+        total = flint.arb(0)
+        for weight, f in zip(weights, self.train, strict=True):
+            for s in np.flatnonzero(weight * occupancy[f] > 0):
+                ball = robustness.enclosed_kl_divergence(baseline[f, s], policy[f, s])
+                total += flint.arb(weight * occupancy[f, s] / horizon) * ball
+        return total
+
+    def _pick(self, array: Any, n_axes: int, index: tuple[int, ...]) -> np.ndarray:
+        """An array's trailing axes at an index of the batch."""
+        array = np.asarray(array)
+        trailing = array.shape[array.ndim - n_axes :]
+        return np.asarray(np.broadcast_to(array, (*self.batch_shape, *trailing))[index])
+
 
 class _Radii:
     """Proven bounds on the error of float64 quantities.
@@ -411,7 +501,7 @@ class _Radii:
         if name in ("baseline_train_return", "baseline_general_return"):
             excess = self.excess_return(m.baseline, m._baseline_occupancy)
             return 2 * (excess + unit * largest_return)
-        if name in ("full_robustness", "baseline_robustness"):
+        if name in ("full_robustness", "baseline_robustness", "disagreement"):
             return zero + 2 * unit
         if name == "train_mass":
             return m.xp.where(m.unseen_mass > 0, zero + 2 * unit, zero)
@@ -472,3 +562,33 @@ class _Radii:
     def train_shift(self) -> Any:
         occupancy = self.occupancy(self.m.baseline, self.m._baseline_occupancy)
         return (1 - self.m.discount) * occupancy + self.unit
+
+    def mean_disagreement(self) -> Any:
+        occupancy = self.occupancy(self.m.policy, self.m.occupancy)
+        return (1 - self.m.discount) * occupancy + self.unit
+
+    def state_divergence(self) -> Any:
+        """Largest error of a state's divergence, [...]; doubles show exactly where it is infinite.
+
+        Each probability may be off by `unit` in relation to itself, and its logarithm by `unit`.
+        """
+        xp, m = self.m.xp, self.m
+        p, q = m.baseline, m.policy
+        one = p * q * 0 + 1
+        both = (p > 0) & (q > 0)
+        size = abs(xp.log(xp.where(both, p * one, one))) + abs(xp.log(xp.where(both, q * one, one)))
+        return 2 * self.unit * xp.amax((p * (size + 2)).sum(axis=-1), axis=(-2, -1))
+
+    def divergence(self) -> Any:
+        radius = self.state_divergence()
+        return self.m.xp.where(self.m.divergence < float("inf"), radius, radius * 0)
+
+    def mean_divergence(self) -> Any:
+        """Infinite where a state's divergence is: rounding may tell whether it is visited."""
+        m = self.m
+        occupancy = (1 - m.discount) * self.occupancy(m.policy, m.occupancy)
+        radius = self.state_divergence()
+        finite = m.divergence < float("inf")
+        largest = m.xp.where(finite, m.divergence, radius * 0)
+        radius = radius + (occupancy + self.unit) * largest
+        return m.xp.where(finite, radius, radius + float("inf"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import flint
 import numpy as np
 
 from mdtheory import arrays
@@ -19,15 +20,30 @@ def total_variation(p: Any, q: Any) -> Any:
     return distance if arrays.namespace(distance) is not np else np.asarray(distance)
 
 
-def kl_divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """KL(p ‖ q) = Σ_a p[a] ln(p[a]/q[a]) in nats along the last axis, float64.
+def kl_divergence(p: Any, q: Any) -> Any:
+    """KL(p ‖ q) = Σ_a p[a] ln(p[a]/q[a]) in nats along the last axis, float64 arrays or tensors.
 
     Infinite where q is 0 and p is not; 0·ln 0 = 0.
     """
-    p, q = np.broadcast_arrays(np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(p > 0, p * (np.log(p) - np.log(q)), 0.0)
-    return np.maximum(terms.sum(axis=-1), 0.0)
+    xp = arrays.namespace(p)
+    if xp is np:
+        p, q = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
+    one = p * q * 0 + 1
+    with np.errstate(divide="ignore"):
+        logarithm = xp.log(xp.where(p > 0, p * one, one)) - xp.log(xp.where(p > 0, q * one, one))
+    total = (p * logarithm).sum(axis=-1)
+    return xp.where(total > 0, total, one.sum(axis=-1) * 0)
+
+
+def enclosed_kl_divergence(p: np.ndarray, q: np.ndarray) -> flint.arb:
+    """The same for two rows of `flint.fmpq`, as a ball at flint's current precision."""
+    total = flint.arb(0)
+    for p_a, q_a in zip(p, q, strict=True):
+        if p_a > 0 and q_a == 0:
+            return flint.arb("inf")
+        if p_a > 0 and p_a != q_a:
+            total += flint.arb(p_a) * flint.arb(p_a / q_a).log()
+    return total
 
 
 def robustness(left: Any, right: Any) -> Any:

@@ -189,3 +189,21 @@ def step_world(step: Fraction, discount: Fraction) -> Case:
         policy=LatentPolicy([[[1 - step, step]] * 2]),
         baseline=LatentPolicy([[[one, zero]] * 2]),
     )
+
+
+def two_policies(baseline: list[Fraction | int], policy: list[Fraction | int]) -> Case:
+    """One state, two actions: the probabilities of action 0 in training and held out."""
+
+    def latent(first: list[Fraction | int]) -> LatentPolicy:
+        return LatentPolicy([[[Fraction(x), 1 - Fraction(x)]] for x in first])
+
+    one = Fraction(1)
+    mdp = FiniteMDP(
+        transition=[[[one], [one]]], reward=[[one, 0 * one]], initial=[one], discount=one / 2
+    )
+    return Case(
+        label=f"two policies {baseline} {policy}",
+        problem=Problem(mdp=mdp, renderings=RenderingFamily.distinct(1, train_mask=[True, False])),
+        policy=latent(policy),
+        baseline=latent(baseline),
+    )

@@ -22,10 +22,11 @@ from mdtheory import (
     measure,
     parse_bound,
 )
-from mdtheory.statements import QUANTITIES, UPDATE_QUANTITIES
+from mdtheory.statements import PAIR_QUANTITIES, QUANTITIES
 from mdtheory.statements.text import LONGEST
 from tests.random_problems import exact_cases, float_case
 
+AS_TEXT = [s for s in STATEMENTS.values() if s.id not in ("B4", "B5", "B6")]
 VALUES = {
     "gap": Fraction(1, 3),
     "robustness": Fraction(1, 2),
@@ -65,10 +66,12 @@ def test_text_means_what_arithmetic_says(text, value):
     assert right(text) == value
 
 
-@pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS.keys())
+@pytest.mark.parametrize("statement", AS_TEXT, ids=lambda s: s.id)
 def test_a_statement_written_as_text_is_read_back_as_itself(statement):
     again = parse_bound(Bound(relation=statement.relation, requires=statement.requires).id)
     values = {q.name: Fraction(2 * k + 3, 41) for k, q in enumerate(statement.quantities)}
+    if statement.needs_balls:
+        values = {name: float(value) for name, value in values.items()}
     assert again.sides(values) == statement.sides(values)
     assert again.relation.rel_op == statement.relation.rel_op
     assert again.requires == statement.requires
@@ -213,7 +216,7 @@ def test_baseline_quantities_are_those_of_the_policy_before():
         before = measure(case.problem, case.baseline)
         for name in ("train_return", "general_return", "robustness"):
             assert both[f"baseline_{name}"] == before[name]
-    needs = [q.name for q in UPDATE_QUANTITIES.values()]
+    needs = [q.name for q in PAIR_QUANTITIES.values()]
     assert all(parse_bound(f"{name} <= 1").needs_baseline for name in needs)
     assert not any(parse_bound(f"{name} <= 1").needs_baseline for name in QUANTITIES)
 
@@ -244,7 +247,7 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE, ids=[text[:30] for text in HOSTILE])
 def test_hostile_text_is_read_or_refused_within_seconds(text):
     start = time.process_time()
-    values = dict.fromkeys((*QUANTITIES, *UPDATE_QUANTITIES), Fraction(1, 3))
+    values = dict.fromkeys((*QUANTITIES, *PAIR_QUANTITIES), Fraction(1, 3))
     with contextlib.suppress(ValueError):
         judge(parse_bound(text), values)
     assert time.process_time() - start < 3

@@ -17,7 +17,7 @@ import sympy
 from mdtheory import STATEMENTS, check, cli, command_line
 from mdtheory.problem_file import dump_problem, load_problem
 from mdtheory.report.atlas import ATLAS_FILE
-from mdtheory.statements import QUANTITIES, UPDATE_QUANTITIES
+from mdtheory.statements import PAIR_QUANTITIES, QUANTITIES
 from mdtheory.toys import TOYS, environment_id
 from tests.random_problems import toy_case
 
@@ -332,7 +332,7 @@ def test_quantities_lists_every_name_that_a_bound_may_use(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     status, out, _ = run(capsys, "quantities")
     assert status == 0
-    for quantity in (*QUANTITIES.values(), *UPDATE_QUANTITIES.values()):
+    for quantity in (*QUANTITIES.values(), *PAIR_QUANTITIES.values()):
         assert f" {quantity.name} " in out
         assert f" {quantity.symbol.name} " in out
         assert quantity.domain in out

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mdtheory import FiniteMDP, LatentPolicy, Problem, RenderingFamily, check
+from mdtheory.exact import Enclosed
 from mdtheory.problem_file import dump_problem, parse_problem
 from mdtheory.toys import TOYS
 from tests.random_problems import Case, exact_case, exact_cases, exact_rows, toy_case
@@ -51,7 +52,8 @@ def test_json_has_the_keys_of_the_issue():
     }
     keys = {"id", "name", "lhs", "rhs", "slack", "ratio", "verdict", "decided_by"}
     assert all(set(bound) == keys for bound in content["bounds"])
-    assert [bound["id"] for bound in content["bounds"]] == [f"A{k}" for k in range(9)]
+    ids = [*(f"A{k}" for k in range(9)), "B1", "B2", "B3"]
+    assert [bound["id"] for bound in content["bounds"]] == ids
 
 
 def test_every_number_of_the_first_eight_statements_is_p_over_q():
@@ -88,6 +90,10 @@ def test_reports_hold_fractions_only():
                 assert value == 0
             elif value is None:
                 assert may_be_null(name)
+            elif name in ("divergence", "mean_divergence"):
+                assert type(value) is Enclosed
+            elif name.startswith(("B2.", "B3.")):
+                assert type(value) is float
             else:
                 assert type(value) is Fraction, name
 
@@ -172,7 +178,9 @@ def test_forty_states_and_eight_renderings_are_decided_exactly():
     policy = LatentPolicy((near + 99 * case.policy.probabilities) / 100)
     report = check(case.problem, policy, case.policy, require_exact=True)
     assert report.holds
-    assert all(type(b.slack) is Fraction for b in report.bounds)
+    rational = [b for b in report.bounds if not b.bound.needs_balls]
+    assert len(rational) == 10
+    assert all(type(b.slack) is Fraction for b in rational)
     floats = check(case.problem, policy.probabilities.astype(np.float64), case.policy)
     for bound in report.bounds:
         assert floats[bound.bound.id].rhs == pytest.approx(float(bound.rhs), rel=1e-8)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import product
 
+import flint
 import numpy as np
 import pytest
 import sympy
 
 from mdtheory import LatentPolicy, Problem, RenderingFamily, measure
-from mdtheory.statements import QUANTITIES, UPDATE_QUANTITIES
+from mdtheory.exact import Enclosed
+from mdtheory.statements import PAIR_QUANTITIES, QUANTITIES
 from mdtheory.statements.quantities import n_actions, n_renderings, n_states
 from tests.random_problems import (
     Case,
@@ -24,8 +28,9 @@ from tests.random_problems import (
 )
 from tests.reference import Reference
 
-ALL = QUANTITIES | UPDATE_QUANTITIES
+ALL = QUANTITIES | PAIR_QUANTITIES
 DEFINED = [name for name, quantity in ALL.items() if quantity.definition is not None]
+DEFINED.remove("mean_divergence")  # 0 ln 0 = 0 is beyond SymPy
 SIZES = ((2, 2, 3), (3, 2, 2), (1, 3, 4), (2, 3, 2))
 
 
@@ -51,7 +56,9 @@ def entry(arrays: dict, indexed: sympy.Indexed) -> sympy.Rational:
     return rational(value)
 
 
-def rational(value: Fraction | int) -> sympy.Rational:
+def rational(value: Fraction | int | Enclosed) -> sympy.Expr:
+    if isinstance(value, Enclosed):
+        return sympy.oo if np.isinf(float(value)) else sympy.Float(float(value))
     value = Fraction(value)
     return sympy.Rational(value.numerator, value.denominator)
 
@@ -62,7 +69,7 @@ def literal(name: str, size: tuple[int, int, int], arrays: dict, values: dict) -
     written_out = ALL[name].definition.subs(sizes).doit()
     numbers = {x: entry(arrays, x) for x in written_out.atoms(sympy.Indexed)}
     numbers |= {q.symbol: rational(values[q.name]) for q in ALL.values() if q.name in values}
-    return sympy.simplify(written_out.xreplace(numbers))
+    return written_out.xreplace(numbers)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -70,12 +77,51 @@ def literal(name: str, size: tuple[int, int, int], arrays: dict, values: dict) -
 def test_measured_quantity_equals_its_definition(name, size):
     for case, values, arrays in measured(size):
         others = {k: v for k, v in values.items() if k != name and v is not None}
-        assert literal(name, size, arrays, others) == rational(values[name]), case.label
+        found = sympy.simplify(literal(name, size, arrays, others))
+        assert found == rational(values[name]), case.label
+
+
+@pytest.mark.parametrize("size", SIZES[:2], ids=str)
+def test_the_mean_divergence_equals_its_definition_where_no_probability_is_zero(size):
+    for case, values, arrays in measured(size):
+        positive = case.policy.probabilities + Fraction(1)
+        policy = LatentPolicy(positive / positive.sum(axis=-1)[..., None])
+        moved = replace(case, policy=policy)
+        arrays = Reference(moved).base_arrays()
+        values = measure(case.problem, policy, case.baseline)
+        known = {n: v for n, v in values.items() if n != "mean_divergence" and v is not None}
+        tiny = Fraction(1, 10**60)  # stands for 0 in 0 ln 0
+        arrays["pi0"] = [[[p or tiny for p in row] for row in rows] for rows in arrays["pi0"]]
+        expected = literal("mean_divergence", size, arrays, known)
+        with flint.ctx.workprec(160):
+            ball = values["mean_divergence"].ball()
+        assert abs(sympy.N(expected, 40) - sympy.Float(ball.str(40, radius=False), 40)) < 1e-30
+
+
+def test_divergences_equal_a_loop_and_are_infinite_where_an_action_is_excluded():
+    infinite = 0
+    for case in exact_cases(np.random.default_rng(11), 40):
+        got = measure(case.problem, case.policy, case.baseline)
+        reference = Reference(case)
+        worst, mean = 0.0, 0.0
+        for f, s in product(range(reference.F), range(reference.S)):
+            pairs = list(zip(reference.pi0[f][s], reference.pi[f][s], strict=True))
+            terms = [math.inf if q == 0 else p * math.log(p / q) for p, q in pairs if p > 0]
+            divergence = sum(terms)
+            worst = max(worst, divergence)
+            visits = reference.occupancy(reference.pi[f])[s] * reference.p[f] * reference.tau[f]
+            mean += float(visits) * divergence if visits > 0 else 0.0
+        mean *= float((1 - reference.gamma) / got["train_mass"])
+        assert float(got["divergence"]) == pytest.approx(worst, rel=1e-12, abs=1e-15)
+        assert float(got["mean_divergence"]) == pytest.approx(mean, rel=1e-12, abs=1e-15)
+        infinite += math.isinf(worst) and not math.isinf(mean)
+    assert infinite  # an excluded action in a state that is never visited in training
 
 
 def test_only_maxima_and_inputs_lack_a_symbolic_definition():
-    undefined = set(ALL) - set(DEFINED)
+    undefined = set(ALL) - set(DEFINED) - {"mean_divergence"}
     maxima = {"robustness", "full_robustness", "advantage_bound", "baseline_robustness"}
+    maxima |= {"disagreement", "divergence"}
     assert undefined == maxima | {"reward_range", "reward_min", "reward_max", "discount"}
 
 
@@ -92,6 +138,10 @@ def test_maxima_equal_a_search_over_all_indices(size):
         )
         assert values["full_robustness"] == max(
             reference.tv(f, g, s) for f, g, s in product(everything, everything, states)
+        )
+        assert values["disagreement"] == max(
+            sum(abs(reference.pi[f][s][a] - reference.pi0[f][s][a]) for a in actions) / 2
+            for f, s in product(everything, states)
         )
         assert values["advantage_bound"] == max(
             abs(sum(reference.pi[f][s][a] * arrays["A0"][f][s][a] for a in actions))
@@ -113,8 +163,11 @@ def test_measured_numbers_lie_in_the_stated_domains():
         mdp = case.problem.mdp
         low, high = (rational(x) for x in mdp.reward_bounds)
         names = {"r_min": low, "r_max": high}
-        names |= {q.symbol.name: rational(values[q.name]) for q in ALL.values() if values[q.name]}
-        names = {q.symbol.name: sympy.Integer(0) for q in ALL.values()} | names
+        given = {q: values[q.name] for q in ALL.values() if values[q.name]}
+        names |= {q.symbol.name: rational(value) for q, value in given.items()}
+        names |= {q.name: rational(value) for q, value in given.items()}
+        zeros = [n for q in ALL.values() for n in (q.name, q.symbol.name)]
+        names = dict.fromkeys(zeros, sympy.Integer(0)) | names
         for name, value in values.items():
             limits = [
                 sympy.sympify(text.strip().replace(") Delta", ")*Delta"), locals=names)
@@ -244,4 +297,7 @@ def test_quantities_ignore_the_order_of_renderings():
         ),
     )
     policies = [LatentPolicy(p.probabilities[order]) for p in (case.policy, case.baseline)]
-    assert measure(moved, *policies) == measure(case.problem, case.policy, case.baseline)
+    one, other = measure(moved, *policies), measure(case.problem, case.policy, case.baseline)
+    for name in ("divergence", "mean_divergence"):
+        assert float(one.pop(name)) == pytest.approx(float(other.pop(name)), rel=1e-12)
+    assert one == other

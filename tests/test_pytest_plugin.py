@@ -180,7 +180,7 @@ BAD: list[tuple[Any, str]] = [
     (lambda: assert_bound(2, INSTANCE), "a bound must be a Bound, an id or text, got int"),
     (lambda: assert_bound("A22", INSTANCE),
      f"unknown statement 'A22': did you mean 'A2'? known are {', '.join(STATEMENTS)}"),
-    (lambda: assert_bound("A7", INSTANCE), "statement A7 needs a baseline, the policy before"),
+    (lambda: assert_bound("A7", INSTANCE), "statement A7 needs a baseline, a second policy"),
     (lambda: bound_test("gap <="),
      "expected a number, a name or '(' at character 7 of the bound, got the end"),
     (lambda: bound_test("A2", max_discount=1), "max_discount must be below 1, got 1"),

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mdtheory import STATEMENTS, judge, measure
+from mdtheory import judge, measure
 from mdtheory.toys import TOYS
-from tests.random_problems import exact_cases, scaled, step_world, toy_case
-from tests.wrong_variants import wrong_variants
+from tests.random_problems import exact_cases, scaled, step_world, toy_case, two_policies
+from tests.wrong_variants import CHECKED, wrong_variants
 
 
 @lru_cache
@@ -31,6 +31,13 @@ def pool() -> list[tuple[str, dict[str, Any]]]:
     cases += [scaled(case, factor) for case in cases for factor in (Fraction(3), Fraction(1, 3))]
     cases += [step_world(Fraction(1, n), Fraction(1, 2)) for n in (2, 1000)]
     cases += [step_world(Fraction(1, 10_000), Fraction(1, 10))]
+    half, third = Fraction(1, 2), Fraction(1, 3)
+    cases += [two_policies([half, half], [half + step, half + step]) for step in (0, half / 50)]
+    cases += [
+        two_policies([half, half], [1, 0]),
+        two_policies([half, half], [half, 1]),
+        two_policies([1, 0], [third, 1 - third]),
+    ]
     cases += exact_cases(np.random.default_rng(0), 60)
     return [(c.label, measure(c.problem, c.policy, c.baseline)) for c in cases]
 
@@ -40,7 +47,7 @@ def verdicts(statement: Any) -> dict[str, str]:
     return {label: judge(statement, quantities).verdict for label, quantities in pool()}
 
 
-@pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS.keys())
+@pytest.mark.parametrize("statement", CHECKED.values(), ids=CHECKED.keys())
 def test_true_statement_holds_on_every_problem_of_the_pool(statement):
     found = set(verdicts(statement).values())
     assert found <= {"holds", "not applicable"}
@@ -54,4 +61,4 @@ def test_wrong_variant_is_refuted_by_an_exact_problem(variant):
 
 def test_every_statement_has_wrong_variants():
     ids = [variant.id for variant in wrong_variants()]
-    assert all(ids.count(i) >= 5 for i in STATEMENTS)
+    assert all(ids.count(i) >= 5 for i in CHECKED)

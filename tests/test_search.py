@@ -38,7 +38,7 @@ from mdtheory.search.space import (
 from mdtheory.statements.quantities import R, gamma
 from mdtheory.statements.tightness import SUPREMA
 from tests.random_problems import exact_cases, step_world, toy_case
-from tests.wrong_variants import wrong_variants
+from tests.wrong_variants import CHECKED, wrong_variants
 
 PLAUSIBLE_BUT_FALSE = [
     "gap <= (1 - M) * R * Delta / (1 - gamma)",
@@ -131,13 +131,15 @@ def test_every_wrong_variant_of_every_statement_is_refuted(variant):
     confirm(answer)
 
 
-@pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS.keys())
+@pytest.mark.parametrize("statement", CHECKED.values(), ids=CHECKED.keys())
 def test_a_true_statement_survives_and_is_not_called_proved(statement):
     answer = refute(statement, budget=2, use_proofs=False)
     assert answer.verdict == "survived"
     assert answer.proof is None
     assert answer.tried > 10_000
-    if statement.id not in ("A6", "A8"):
+    if statement.id == "B3":
+        assert 1 - 1e-6 < answer.result.ratio < 1  # approached by ever smaller divergences
+    elif statement.id not in ("A6", "A8"):
         assert answer.result.ratio == 1  # every one of them is attained
     assert "no proof" in str(answer)
 

@@ -10,10 +10,14 @@ import sympy
 
 from mdtheory import STATEMENTS, judge
 from mdtheory.statements import (
+    AGENT_BOUNDS,
+    EVERY_QUANTITY,
     GAP_BOUNDS,
-    QUANTITIES,
+    PAIR_BOUNDS,
+    PART_A,
+    PART_B,
+    SHRINKAGE,
     UPDATE_BOUNDS,
-    UPDATE_QUANTITIES,
     Statement,
 )
 from mdtheory.statements.quantities import R, gamma, reward_range, train_mass
@@ -118,9 +122,8 @@ def test_each_statement_says_everything_about_itself(statement):
         assert text.strip()
     assert statement.assumptions
     assert all(text.strip() for text in statement.assumptions)
-    assert statement.relation.rel_op in statement.latex.replace(r"\leq", "<=").replace(
-        r"\geq", ">="
-    )
+    signs = {"<=": r"\leq", ">=": r"\geq", "==": "=", "<": "<"}
+    assert signs[statement.relation.rel_op] in statement.latex
     for quantity in statement.quantities:
         assert sympy.latex(quantity.symbol) in statement.latex.replace(
             r"\left|\zeta - \eta\right|", "gap"
@@ -128,15 +131,18 @@ def test_each_statement_says_everything_about_itself(statement):
 
 
 def test_ids_names_and_claims_are_unique():
-    assert list(STATEMENTS) == [f"A{k}" for k in range(9)]
-    assert [s.id for s in (*GAP_BOUNDS, *UPDATE_BOUNDS)] == list(STATEMENTS)
-    for field in ("name", "claim"):
-        assert len({getattr(s, field) for s in STATEMENTS.values()}) == 9
+    assert list(PART_A) == [f"A{k}" for k in range(9)]
+    assert list(PART_B) == [f"B{k}" for k in range(1, 7)]
+    assert [s.id for s in (*GAP_BOUNDS, *UPDATE_BOUNDS)] == list(PART_A)
+    assert [s.id for s in (*PAIR_BOUNDS, *AGENT_BOUNDS, SHRINKAGE)] == list(PART_B)
+    assert list(STATEMENTS) == [*PART_A, *PART_B]
+    for field in ("name", "claim", "proof"):
+        assert len({getattr(s, field) for s in STATEMENTS.values()}) == 15
 
 
 def test_quantities_have_distinct_symbols_and_their_own_names():
-    every = [*QUANTITIES.items(), *UPDATE_QUANTITIES.items()]
-    assert len({q.symbol for _, q in every}) == len(every)
+    every = list(EVERY_QUANTITY.items())
+    assert len({q.symbol.name for _, q in every}) == len(every)
     assert all(name == q.name for name, q in every)
     assert all(q.meaning.strip() and q.domain.strip() for _, q in every)
 
@@ -148,15 +154,13 @@ def test_numbers_agree_with_symbolic_substitution(statement):
         q.symbol: sympy.Rational(values[q.name].numerator, values[q.name].denominator)
         for q in statement.quantities
     }
-    for side, expression in zip(
-        statement.sides(values), (statement.lhs, statement.rhs), strict=True
-    ):
-        assert isinstance(side, Fraction | int)
-        assert side == Fraction(str(expression.subs(exact)))
+    symbolic = [side.subs(exact) for side in (statement.lhs, statement.rhs)]
+    if not statement.needs_balls:
+        for side, expression in zip(statement.sides(values), symbolic, strict=True):
+            assert isinstance(side, Fraction | int)
+            assert side == Fraction(str(expression))
     floats = {name: float(value) for name, value in values.items()}
-    assert statement.sides(floats) == pytest.approx(
-        [float(x) for x in statement.sides(values)], rel=1e-12
-    )
+    assert statement.sides(floats) == pytest.approx([float(x) for x in symbolic], rel=1e-12)
 
 
 def test_hand_worked_sides():
@@ -175,6 +179,21 @@ def test_hand_worked_sides():
         "surrogate": Fraction(20),
         "train_shift": Fraction(1, 9),
         "advantage_bound": Fraction(1, 4),
+        "baseline_robustness": Fraction(1, 8),
+        "disagreement": Fraction(1, 4),
+        "divergence": Fraction(1, 2),
+        "mean_disagreement": Fraction(1, 5),
+        "mean_divergence": Fraction(2, 9),
+        "mixture_robustness": Fraction(1, 3),
+        "average_robustness": Fraction(1, 2),
+        "logit_oscillation": Fraction(4),
+        "n_agents": Fraction(2),
+        "distillation": Fraction(1, 2),
+        "task_curvature": Fraction(1),
+        "divergence_curvature": Fraction(1),
+        "pull_variance": Fraction(3),
+        "pull_correlation": Fraction(1, 3),
+        "spurious_variance": Fraction(1),
     }
     expected = {
         "A0": (1, 15),
@@ -186,8 +205,19 @@ def test_hand_worked_sides():
         "A6": (3, 15),
         "A7": (2, 15 - Fraction(150, 11)),
         "A8": (-Fraction(3, 2) / Fraction(11, 20) ** 2, 0),
+        "B1": (Fraction(1, 2), Fraction(5, 8)),
+        "B4": (Fraction(1, 3), Fraction(1, 2)),
+        # kappa = 1/(1 + 2) and a third of the variance is not shared: 3 (2/3 + 1/27).
+        "B6": (1, Fraction(19, 9)),
     }
-    assert {s.id: s.sides(values) for s in STATEMENTS.values()} == expected
+    assert {i: STATEMENTS[i].sides(values) for i in expected} == expected
+    floats = {name: float(value) for name, value in values.items()}
+    assert STATEMENTS["B2"].sides(floats) == pytest.approx(
+        (0.25, 0.5)
+    )  # sqrt(1 - exp(-1/2)) is 0.627
+    assert STATEMENTS["B2"].sides(floats | {"divergence": 8.0})[1] == pytest.approx(0.99983, 1e-4)
+    assert STATEMENTS["B3"].sides(floats) == pytest.approx((1 / 5, 1 / 3))
+    assert STATEMENTS["B5"].sides(floats) == pytest.approx((0.25, 0.761594155955765))  # tanh 1
 
 
 def test_robustness_pays_applies_only_with_unseen_mass_and_reward_range():

@@ -12,14 +12,25 @@ from dataclasses import replace
 import sympy
 
 from mdtheory import STATEMENTS, Statement
-from mdtheory.statements import QUANTITIES, UPDATE_BOUNDS, UPDATE_QUANTITIES
+from mdtheory.statements import (
+    PAIR_BOUNDS,
+    PAIR_QUANTITIES,
+    PART_A,
+    QUANTITIES,
+    UPDATE_BOUNDS,
+)
 from mdtheory.statements.quantities import R, gamma, reward_range, train_mass
+
+CHECKED: dict[str, Statement] = PART_A | {bound.id: bound for bound in PAIR_BOUNDS}
+"""The statements about one or two policies of a problem: all but B4 to B6."""
 
 Change = Callable[[sympy.Expr], sympy.Expr]
 
-SYMBOLS = {name: q.symbol for name, q in (QUANTITIES | UPDATE_QUANTITIES).items()}
+SYMBOLS = {name: q.symbol for name, q in (QUANTITIES | PAIR_QUANTITIES).items()}
 MEAN, DECOUPLING = SYMBOLS["mean_robustness"], SYMBOLS["decoupling"]
 DISTANCE = SYMBOLS["occupancy_distance"]
+DISAGREE, DIVERGE = SYMBOLS["disagreement"], SYMBOLS["divergence"]
+MEAN_DISAGREE, MEAN_DIVERGE = SYMBOLS["mean_disagreement"], SYMBOLS["mean_divergence"]
 ADVANTAGE, SHIFT = SYMBOLS["advantage_bound"], SYMBOLS["train_shift"]
 COVERAGE, SHARP = STATEMENTS["A0"].rhs, STATEMENTS["A2"].rhs
 PENALTY = SYMBOLS["surrogate"] - STATEMENTS["A6"].rhs
@@ -84,6 +95,29 @@ SPECIAL: dict[str, dict[str, Change]] = {
         "Delta dropped": put(reward_range, 1),
         "on-policy bound without its horizon": lambda x: x + SHARP - COVERAGE * MEAN,
     },
+    "B1": {
+        "0.99 of the disagreement": lambda x: x - 2 * DISAGREE / 100,
+        "disagreement once": lambda x: x - DISAGREE,
+        "mean disagreement": put(DISAGREE, MEAN_DISAGREE),
+        "disagreement alone": lambda x: 2 * DISAGREE,
+        "robustness alone": lambda x: x - 2 * DISAGREE,
+        "disagreement squared": put(DISAGREE, DISAGREE**2),
+    },
+    "B2": {
+        "0.99 of it": lambda x: 99 * x / 100,
+        "KL/4 under the root": put(DIVERGE, DIVERGE / 2),
+        "no root in the first": lambda x: sympy.Min(DIVERGE / 2, x.args[1]),
+        "no root in the second": lambda x: sympy.Min(x.args[0], 1 - sympy.exp(-DIVERGE)),
+        "mean divergence": put(DIVERGE, MEAN_DIVERGE),
+        "exp(-KL/2)": lambda x: sympy.sqrt(1 - sympy.exp(-DIVERGE / 2)),
+    },
+    "B3": {
+        "0.99 of it": lambda x: 99 * x / 100,
+        "KL/4 under the root": put(MEAN_DIVERGE, MEAN_DIVERGE / 2),
+        "no root": lambda x: MEAN_DIVERGE / 2,
+        "its square": lambda x: x**2,
+        "half of it": lambda x: x / 2,
+    },
 }
 
 
@@ -127,9 +161,9 @@ def _of_robustness_pays() -> list[Statement]:
 def wrong_variants() -> list[Statement]:
     """Every false variant; its name starts with the id of the true statement."""
     found = _of_robustness_pays()
-    for statement in STATEMENTS.values():
+    for statement in CHECKED.values():
         if statement.id != "A8":
-            common = {} if statement in UPDATE_BOUNDS else UPPER
+            common = {} if statement in (*UPDATE_BOUNDS, *PAIR_BOUNDS) else UPPER
             changes = common | SPECIAL[statement.id]
             found += [
                 _changed(statement, label, change)
@@ -137,4 +171,6 @@ def wrong_variants() -> list[Statement]:
                 if change(statement.rhs) != statement.rhs  # A5 knows no gamma
             ]
             found += _mirrored(statement)
+    worst = sympy.Le(DISAGREE, STATEMENTS["B3"].rhs)
+    found.append(_related(STATEMENTS["B3"], "worst disagreement", worst))
     return found

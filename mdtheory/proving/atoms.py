@@ -15,6 +15,7 @@ from sympy import Lt
 from sympy.core.relational import Relational
 
 from mdtheory.proving.factored import GiveUp, require_small
+from mdtheory.proving.facts import SUBJECTS
 from mdtheory.statements import Bound
 from mdtheory.statements.quantities import train_mass, xi
 
@@ -101,6 +102,15 @@ class Atoms:
         symbol = sympy.Symbol(f"t{len(self.by_symbol) + 1}")
         self.by_symbol[symbol] = Atom(symbol, kind, arguments)
         return symbol
+
+
+def require_known(bound: Bound) -> None:
+    """Raise `GiveUp` for equations and for quantities that no fact speaks about."""
+    if bound.is_equation:
+        raise GiveUp("equations are not proved")
+    for quantity in bound.quantities:
+        if quantity in bound.own_quantities or quantity.symbol not in SUBJECTS:
+            raise GiveUp(f"nothing is known about {quantity.name}")
 
 
 def known_conditions(bound: Bound) -> tuple[Relational, ...]:

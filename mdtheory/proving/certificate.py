@@ -22,8 +22,8 @@ import sympy
 from sympy import Eq, Symbol
 from sympy.core.relational import Relational
 
-from mdtheory.proving.atoms import Atom, Atoms, known_conditions, plain
-from mdtheory.proving.factored import Factored, GiveUp
+from mdtheory.proving.atoms import Atom, Atoms, known_conditions, plain, require_known
+from mdtheory.proving.factored import Factored
 from mdtheory.proving.facts import FACTS
 from mdtheory.proving.region import Region
 from mdtheory.statements import Bound
@@ -115,12 +115,11 @@ class Task:
 
     Raises:
         GiveUp: for bounds that are not made of abs, min, max, roots and rational functions of the
-            package's own quantities.
+            quantities that facts speak about.
     """
 
     def __init__(self, bound: Bound, deadline: float = math.inf) -> None:
-        if bound.own_quantities:
-            raise GiveUp("nothing is known about quantities of your own")
+        require_known(bound)
         self.deadline = deadline
         self.is_strict = bound.is_strict
         self.atoms = Atoms()

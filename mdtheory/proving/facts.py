@@ -2,7 +2,7 @@
 
 Each fact is an inequality between quantities with its proof in one line.  Those over pairs of
 renderings are proved for one pair (f, f') and averaged; where M = 1 the averages are 0, and ξ,
-undefined there, may be read as η: every fact still holds.  Notation as in proofs/README.md: t is
+undefined there, may be read as η: every fact still holds.  Notation as in proofs/A4.md: t is
 the total variation TV(f, f') by state, u = (I − γP_m)⁻¹ t, so that C averages ρᵀu.
 """
 
@@ -14,17 +14,20 @@ import sympy
 from sympy import Abs, Eq, Ge, Gt, Le, Lt
 from sympy.core.relational import Relational
 
-from mdtheory.statements.part_a import SHARP, STATEMENTS, TRAINING
+from mdtheory.statements.catalog import STATEMENTS
+from mdtheory.statements.part_a import SHARP, TRAINING
 from mdtheory.statements.quantities import (
     R,
     R_before,
     advantage_bound,
     all_pairs_robustness,
     decoupling,
+    disagreement,
     eta,
     eta_before,
     gamma,
     gap,
+    mean_disagreement,
     mean_robustness,
     occupancy_distance,
     reward_max,
@@ -153,6 +156,18 @@ _DOMAINS = (
         is_domain=True,
     ),
     Fact(
+        id="0 <= D_max <= 1",
+        relations=(Ge(disagreement, 0, evaluate=False), Le(disagreement, 1)),
+        why="A maximum of total variations.",
+        is_domain=True,
+    ),
+    Fact(
+        id="0 <= Dbar <= D_max",
+        relations=(Ge(mean_disagreement, 0, evaluate=False), Le(mean_disagreement, disagreement)),
+        why="A mean of total variations, each at most D_max.",
+        is_domain=True,
+    ),
+    Fact(
         id="0 <= epsilon <= Delta/(1-gamma)",
         relations=(
             Ge(advantage_bound, 0, evaluate=False),
@@ -171,9 +186,8 @@ _DOMAINS = (
 
 _GAPS = (
     *(
-        Fact(id=k, relations=(STATEMENTS[k].relation,), why="Proved in proofs/README.md.")
-        for k in STATEMENTS
-        if k != "A8"  # whose derivative is a formula, not a quantity
+        Fact(id=k, relations=(STATEMENTS[k].relation,), why=f"Proved in {STATEMENTS[k].proof}.")
+        for k in ("A0", "A1", "A2", "A3", "A4", "A5", "A6", "A7", "B1")
     ),
     *(_return(symbol) for symbol in (eta, zeta, xi, eta_before, zeta_before)),
     _distance(zeta, eta, gap, "gap", "The definition of the gap."),
@@ -265,3 +279,6 @@ _UPDATES = (
 
 FACTS: dict[str, Fact] = {f.id: f for f in (*_DOMAINS, *_GAPS, *_LADDER, *_UPDATES)}
 """Every premise by its id, domains first."""
+
+SUBJECTS: frozenset[sympy.Symbol] = frozenset().union(*(fact.symbols for fact in FACTS.values()))
+"""What they speak about; not KL divergences, which may be infinite."""

@@ -37,6 +37,8 @@ _NONNEGATIVE = {
     "C": "0 <= C <= 1",
     "W": "W >= 0",
     "D": "0 <= D <= 1",
+    "D_max": "0 <= D_max <= 1",
+    "Dbar": "0 <= Dbar <= D_max",
     "epsilon": "0 <= epsilon <= Delta/(1-gamma)",
 }
 

@@ -18,7 +18,7 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.polys.rings import PolyElement
 
-from mdtheory.proving.atoms import Atom, Atoms, known_conditions, plain
+from mdtheory.proving.atoms import Atom, Atoms, known_conditions, plain, require_known
 from mdtheory.proving.factored import Algebra, GiveUp
 from mdtheory.proving.facts import FACTS
 from mdtheory.statements import Bound
@@ -74,10 +74,9 @@ def question(bound: Bound, facts: Iterable[str], deadline: float = math.inf) -> 
     """Whether some real numbers satisfy the facts and the bound's conditions, but not the bound.
 
     Raises:
-        GiveUp: for exponentials, logarithms, quantities of one's own, and large polynomials.
+        GiveUp: for exponentials, logarithms, quantities without facts, and large polynomials.
     """
-    if bound.own_quantities:
-        raise GiveUp("nothing is known about quantities of your own")
+    require_known(bound)
     atoms = Atoms()
 
     def relations(some: Iterable[Relational]) -> list[_Relation]:

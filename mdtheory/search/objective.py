@@ -84,4 +84,5 @@ def _of_tensors(torch: Any, like: Any) -> Arithmetic:
         lambda x: torch.sqrt(tensor(x)),
         lambda x: torch.exp(tensor(x)),
         lambda x: torch.log(tensor(x)),
+        lambda x: torch.tanh(tensor(x)),
     )

@@ -15,6 +15,8 @@ import flint
 import numpy as np
 import sympy
 
+_TRANSCENDENTAL = (sympy.exp, sympy.log, sympy.tanh)
+
 LARGEST_EXPONENT = 64
 """Bound on integer exponents: larger ones only make numbers that nobody can use."""
 
@@ -28,9 +30,10 @@ class Arithmetic(NamedTuple):
     sqrt: Callable[[Any], Any] | None = None
     exp: Callable[[Any], Any] | None = None
     log: Callable[[Any], Any] | None = None
+    tanh: Callable[[Any], Any] | None = None
 
 
-FLOATS = Arithmetic(float, np.maximum, np.minimum, np.sqrt, np.exp, np.log)
+FLOATS = Arithmetic(float, np.maximum, np.minimum, np.sqrt, np.exp, np.log, np.tanh)
 RATIONALS = Arithmetic(lambda number: number, max, min)
 """`fractions.Fraction`; it has no roots, exponentials or logarithms."""
 BALLS = Arithmetic(
@@ -40,6 +43,7 @@ BALLS = Arithmetic(
     np.frompyfunc(lambda x: x.sqrt(), 1, 1),
     np.frompyfunc(lambda x: x.exp(), 1, 1),
     np.frompyfunc(lambda x: x.log(), 1, 1),
+    np.frompyfunc(lambda x: x.tanh(), 1, 1),
 )
 """`flint.arb`, numbers with a proven radius, or object arrays of them."""
 
@@ -81,8 +85,7 @@ def evaluate(
         return functools.reduce(arithmetic.maximum, parts)
     if isinstance(expression, sympy.Min):
         return functools.reduce(arithmetic.minimum, parts)
-    name = "exp" if isinstance(expression, sympy.exp) else "log"
-    return getattr(arithmetic, name)(parts[0])
+    return getattr(arithmetic, type(expression).__name__)(parts[0])
 
 
 def unsupported(expression: sympy.Basic) -> sympy.Basic | None:
@@ -94,7 +97,7 @@ def unsupported(expression: sympy.Basic) -> sympy.Basic | None:
         if not ((2 * exponent).is_Integer and abs(exponent) <= LARGEST_EXPONENT):
             return expression
         return unsupported(expression.base)
-    known = (sympy.Add, sympy.Mul, sympy.Abs, sympy.Max, sympy.Min, sympy.exp, sympy.log)
+    known = (sympy.Add, sympy.Mul, sympy.Abs, sympy.Max, sympy.Min, *_TRANSCENDENTAL)
     if not isinstance(expression, known):
         return expression
     return next((bad for part in expression.args if (bad := unsupported(part)) is not None), None)
@@ -103,4 +106,4 @@ def unsupported(expression: sympy.Basic) -> sympy.Basic | None:
 def needs_balls(expression: sympy.Basic) -> bool:
     """Whether rationals do not suffice: a root, an exponential or a logarithm occurs."""
     roots = any(not power.exp.is_Integer for power in expression.atoms(sympy.Pow))
-    return roots or expression.has(sympy.exp, sympy.log, sympy.E)
+    return roots or expression.has(*_TRANSCENDENTAL, sympy.E)

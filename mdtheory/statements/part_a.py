@@ -22,9 +22,8 @@ from mdtheory.statements.quantities import (
     train_shift,
     zeta,
 )
-from mdtheory.statements.statement import Statement
+from mdtheory.statements.statement import CLAIM, Statement
 
-CLAIM = "claim: arXiv 2501.02481; proof: proofs/README.md"
 _unseen = 1 - train_mass
 _horizon = 1 / (1 - gamma)
 _always = ("0 <= gamma < 1", "0 < M <= 1", "r_min <= r <= r_max")
@@ -123,7 +122,7 @@ GAP_BOUNDS: tuple[Statement, ...] = (COVERAGE, CLASSIC, SHARP, ON_POLICY, COUPLI
 UPDATE_BOUNDS: tuple[Statement, ...] = (TRAINING, GENERALIZATION, ROBUSTNESS_PAYS)
 """Statements about a policy updated from a baseline, A6 to A8."""
 
-STATEMENTS: dict[str, Statement] = {
+PART_A: dict[str, Statement] = {
     statement.id: statement for statement in (*GAP_BOUNDS, *UPDATE_BOUNDS)
 }
 """Every statement of part A by its id."""

@@ -30,13 +30,13 @@ POLICY = IndexedBase("pi")
 SEPARATION = IndexedBase("h")
 """h[f, g] = ρᵀ(I − γ P_m)⁻¹ t with m = min(π_f, π_g) and t[s] = TV_s(f, g)."""
 BASE_OCCUPANCY = IndexedBase("d0")
-"""d0[f, s]: occupancy of the policy before the update."""
+"""d0[f, s]: occupancy of the baseline, the second policy."""
 BASE_RETURN = IndexedBase("J0")
-"""J0[f]: expected discounted return under rendering f before the update."""
+"""J0[f]: expected discounted return of the baseline under rendering f."""
 BASE_POLICY = IndexedBase("pi0")
-"""π0[f, s, a]: the policy before the update."""
+"""π0[f, s, a]: the baseline, a policy before an update or another agent."""
 BASE_ADVANTAGE = IndexedBase("A0")
-"""A0[f, s, a]: advantage function of the policy before the update."""
+"""A0[f, s, a]: advantage function of the baseline."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Quantity:
         domain: the values it can take.
         definition: SymPy expression over the base arrays, or None where `meaning` defines it.
         measure: for a quantity of your own: its value from a `mdtheory.measure.Measurement`.
-        needs_baseline: whether that reads the policy before an update.
+        needs_baseline: whether that reads the second policy.
     """
 
     name: str
@@ -92,6 +92,20 @@ surrogate = Symbol("L", real=True)
 train_shift = Symbol("D", nonnegative=True)
 advantage_bound = Symbol("epsilon", nonnegative=True)
 reward_min, reward_max = Symbol("r_min", real=True), Symbol("r_max", real=True)
+disagreement = Symbol("D_max", nonnegative=True)
+divergence = Symbol("K_max", nonnegative=True)
+mean_disagreement = Symbol("Dbar", nonnegative=True)
+mean_divergence = Symbol("Kbar", nonnegative=True)
+mixture_robustness = Symbol("R_mix", nonnegative=True)
+average_robustness = Symbol("R_avg", nonnegative=True)
+logit_oscillation = Symbol("osc", nonnegative=True)
+n_agents = Symbol("N", positive=True)
+distillation = Symbol("alpha", nonnegative=True)
+task_curvature = Symbol("h", positive=True)
+divergence_curvature = Symbol("g", positive=True)
+pull_variance = Symbol("sigma2", nonnegative=True)
+pull_correlation = Symbol("c", real=True)
+spurious_variance = Symbol("v", nonnegative=True)
 
 RETURNS = frozenset((eta, zeta, xi, surrogate, eta_before, zeta_before))
 """Symbols whose zero is arbitrary: a constant added to all rewards moves them all alike."""
@@ -107,6 +121,17 @@ def _over_pairs(expression: sympy.Expr) -> sympy.Expr:
 _tv = _all_actions(Abs(POLICY[f, s, a] - POLICY[g, s, a])) / 2
 _shift = _all_actions(Abs(POLICY[f, s, a] - BASE_POLICY[f, s, a])) / 2
 _advantage = _all_actions(POLICY[f, s, a] * BASE_ADVANTAGE[f, s, a])
+_information = _all_actions(
+    BASE_POLICY[f, s, a] * sympy.log(BASE_POLICY[f, s, a] / POLICY[f, s, a])
+)
+
+
+def _visited_in_training(expression: sympy.Expr) -> sympy.Expr:
+    """Mean over training renderings and the states that the policy visits in them."""
+    weight = WEIGHT[f] * TRAIN[f]
+    total = _all_renderings(weight * _all_states(OCCUPANCY[f, s] * expression))
+    return (1 - gamma) * total / train_mass
+
 
 QUANTITIES: dict[str, Quantity] = {
     quantity.name: quantity
@@ -218,7 +243,7 @@ QUANTITIES: dict[str, Quantity] = {
 }
 """Quantities of a problem and a policy, by name."""
 
-UPDATE_QUANTITIES: dict[str, Quantity] = {
+PAIR_QUANTITIES: dict[str, Quantity] = {
     quantity.name: quantity
     for quantity in (
         Quantity(
@@ -258,23 +283,134 @@ UPDATE_QUANTITIES: dict[str, Quantity] = {
         Quantity(
             name="baseline_train_return",
             symbol=eta_before,
-            meaning="train_return of the policy before the update",
+            meaning="train_return of the baseline",
             domain="[r_min/(1-gamma), r_max/(1-gamma)]",
             definition=_all_renderings(WEIGHT[f] * TRAIN[f] * BASE_RETURN[f]) / train_mass,
         ),
         Quantity(
             name="baseline_general_return",
             symbol=zeta_before,
-            meaning="general_return of the policy before the update",
+            meaning="general_return of the baseline",
             domain="[r_min/(1-gamma), r_max/(1-gamma)]",
             definition=_all_renderings(WEIGHT[f] * BASE_RETURN[f]),
         ),
         Quantity(
             name="baseline_robustness",
             symbol=R_before,
-            meaning="robustness of the policy before the update",
+            meaning="robustness of the baseline",
             domain="[0, 1]",
+        ),
+        Quantity(
+            name="disagreement",
+            symbol=disagreement,
+            meaning="largest total variation between the policy and the baseline, over all"
+            " renderings and states",
+            domain="[0, 1]",
+        ),
+        Quantity(
+            name="divergence",
+            symbol=divergence,
+            meaning="largest KL(baseline || policy), over all renderings and states, in nats;"
+            " infinite where the policy excludes what the baseline does",
+            domain="[0, oo]",
+        ),
+        Quantity(
+            name="mean_disagreement",
+            symbol=mean_disagreement,
+            meaning="total variation between the policy and the baseline, averaged over training"
+            " renderings and the states that the policy visits",
+            domain="[0, disagreement]",
+            definition=_visited_in_training(_shift),
+        ),
+        Quantity(
+            name="mean_divergence",
+            symbol=mean_divergence,
+            meaning="KL(baseline || policy) in nats, averaged over training renderings and the"
+            " states that the policy visits: the distillation loss of the policy's own agent",
+            domain="[0, divergence]",
+            definition=_visited_in_training(_information),
         ),
     )
 }
-"""Further quantities when the policy is an update of a baseline policy, by name."""
+"""Further quantities when there is a baseline, by name: a second policy of the same problem, the
+one before an update or another agent."""
+
+AGENT_QUANTITIES: dict[str, Quantity] = {
+    quantity.name: quantity
+    for quantity in (
+        Quantity(
+            name="mixture_robustness",
+            symbol=mixture_robustness,
+            meaning="robustness of the weighted mixture of the agents' policies",
+            domain="[0, 1]",
+        ),
+        Quantity(
+            name="average_robustness",
+            symbol=average_robustness,
+            meaning="weighted mean of the agents' robustness",
+            domain="[0, 1]",
+        ),
+        Quantity(
+            name="logit_oscillation",
+            symbol=logit_oscillation,
+            meaning="largest minus smallest difference of two agents' logits over the actions, at"
+            " the rendering and state where that is largest",
+            domain="[0, oo)",
+        ),
+    )
+}
+"""Quantities of any number of agents, by name; `mdtheory.check_agents` measures them."""
+
+SHRINKAGE_QUANTITIES: dict[str, Quantity] = {
+    quantity.name: quantity
+    for quantity in (
+        Quantity(
+            name="n_agents",
+            symbol=n_agents,
+            meaning="number of agents that distil from each other",
+            domain="{2, 3, ...}",
+        ),
+        Quantity(
+            name="distillation",
+            symbol=distillation,
+            meaning="coefficient of the distillation loss",
+            domain="[0, oo)",
+        ),
+        Quantity(
+            name="task_curvature",
+            symbol=task_curvature,
+            meaning="second derivative of an agent's own loss in its spurious weight",
+            domain="(0, oo)",
+        ),
+        Quantity(
+            name="divergence_curvature",
+            symbol=divergence_curvature,
+            meaning="second derivative of the divergence in a spurious weight",
+            domain="(0, oo)",
+        ),
+        Quantity(
+            name="pull_variance",
+            symbol=pull_variance,
+            meaning="variance of the spurious weight that an agent's own data pull it to",
+            domain="[0, oo)",
+        ),
+        Quantity(
+            name="pull_correlation",
+            symbol=pull_correlation,
+            meaning="correlation of two agents' pulls",
+            domain="[-1/(N-1), 1]",
+        ),
+        Quantity(
+            name="spurious_variance",
+            symbol=spurious_variance,
+            meaning="variance of an agent's spurious weight where the loss is smallest",
+            domain="[0, oo)",
+        ),
+    )
+}
+"""Quantities of linearised distillation, by name; `mdtheory.check_shrinkage` measures them."""
+
+EVERY_QUANTITY: dict[str, Quantity] = (
+    QUANTITIES | PAIR_QUANTITIES | AGENT_QUANTITIES | SHRINKAGE_QUANTITIES
+)
+"""Everything that a bound may speak about, by name."""

@@ -31,32 +31,33 @@ from mdtheory.statements.arithmetic import (
     unsupported,
 )
 from mdtheory.statements.quantities import (
-    QUANTITIES,
+    EVERY_QUANTITY,
+    PAIR_QUANTITIES,
     RETURNS,
-    UPDATE_QUANTITIES,
     Quantity,
     gap,
 )
 
 _LATEX_NAMES = {gap: r"\left|\zeta - \eta\right|"}
-_INEQUALITIES = (LessThan, StrictLessThan, GreaterThan, StrictGreaterThan)
-_BUILT_IN = (*QUANTITIES.values(), *UPDATE_QUANTITIES.values())
+_RELATIONS = (LessThan, StrictLessThan, GreaterThan, StrictGreaterThan, Equality)
+CLAIM = "claim: arXiv 2501.02481"
+"""Part of a statement's source: the paper claims it, in its own form."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """An inequality over named quantities.
+    """An inequality, or an equation, over named quantities.
 
     Attributes:
-        relation: the SymPy inequality: `<=`, `>=`, `<` or `>`.  Its symbols are known by name, the
-            quantity's or its symbol's: `robustness` and `R` are the same.
-        requires: SymPy conditions (equations allowed) without which it says nothing.
+        relation: the SymPy relation: `<=`, `>=`, `<`, `>` or `==`.  Its symbols are known by name,
+            the quantity's or its symbol's: `robustness` and `R` are the same.
+        requires: SymPy conditions, of the same kinds, without which it says nothing.
         own_quantities: further quantities that it speaks about, each with its own `measure`.
         id: short name; by default the inequality as text.
 
     Raises:
         ValueError: for unknown symbols, or anything but sums, products, powers with integer or half
-            exponents, abs, min, max, sqrt, exp and log.
+            exponents, abs, min, max, sqrt, exp, log and tanh.
     """
 
     relation: Relational
@@ -65,13 +66,13 @@ class Bound:
     id: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.relation, _INEQUALITIES):
+        if not isinstance(self.relation, _RELATIONS):
             raise ValueError(
-                "relation must be a SymPy inequality (<=, >=, < or >), got"
+                "relation must be a SymPy inequality (<=, >=, < or >) or equation, got"
                 f" {self.relation}; evaluate=False keeps one that SymPy decides by itself"
             )
         for condition in self.requires:
-            if not isinstance(condition, (*_INEQUALITIES, Equality)):
+            if not isinstance(condition, _RELATIONS):
                 raise ValueError(f"requires must hold inequalities or equations, got {condition}")
         relation, *requires = (self._resolved(r) for r in (self.relation, *self.requires))
         object.__setattr__(self, "relation", relation)
@@ -81,7 +82,7 @@ class Bound:
     def _resolved(self, relation: Relational) -> Relational:
         """The relation over the package's own symbols, whose domains SymPy knows."""
         known = {}
-        for quantity in (*_BUILT_IN, *self.own_quantities):
+        for quantity in (*EVERY_QUANTITY.values(), *self.own_quantities):
             known[quantity.name] = known[quantity.symbol.name] = quantity.symbol
         replaced = {}
         for symbol in relation.free_symbols:
@@ -93,7 +94,8 @@ class Bound:
             if (bad := unsupported(side)) is not None:
                 raise ValueError(
                     "a bound is made of numbers, quantities, + - * /, powers with integer or half"
-                    f" exponents up to 64, abs, min, max, sqrt, exp and log, got {str(bad)[:80]}"
+                    " exponents up to 64, abs, min, max, sqrt, exp, log and tanh, got"
+                    f" {str(bad)[:80]}"
                 )
         if not replaced:
             return relation
@@ -110,12 +112,16 @@ class Bound:
 
     @property
     def is_upper_bound(self) -> bool:
-        """Whether the right side is the larger one (`<=`, `<`) or the smaller one (`>=`, `>`)."""
-        return self.relation.rel_op in ("<=", "<")
+        """Whether the right side is the larger one, as in `<=`, `<`, `==`, or the smaller one."""
+        return self.relation.rel_op in ("<=", "<", "==")
 
     @property
     def is_strict(self) -> bool:
         return self.relation.rel_op in ("<", ">")
+
+    @property
+    def is_equation(self) -> bool:
+        return isinstance(self.relation, Equality)
 
     @property
     def smaller_and_larger(self) -> tuple[sympy.Expr, sympy.Expr]:
@@ -146,13 +152,13 @@ class Bound:
     def quantities(self) -> tuple[Quantity, ...]:
         """The quantities that it speaks about, in order of their names."""
         free = self.relation.free_symbols.union(*(r.free_symbols for r in self.requires))
-        found = [q for q in (*_BUILT_IN, *self.own_quantities) if q.symbol in free]
+        found = [q for q in (*EVERY_QUANTITY.values(), *self.own_quantities) if q.symbol in free]
         return tuple(sorted(found, key=lambda q: q.name))
 
     @property
     def needs_baseline(self) -> bool:
-        """Whether it speaks about an update: two policies, before and after."""
-        return any(q.name in UPDATE_QUANTITIES or q.needs_baseline for q in self.quantities)
+        """Whether it speaks about two policies, the policy and the baseline."""
+        return any(q.name in PAIR_QUANTITIES or q.needs_baseline for q in self.quantities)
 
     @property
     def latex(self) -> str:
@@ -182,7 +188,7 @@ class Statement(Bound):
         name: one or two words.
         claim: the statement in words.
         assumptions: what must be true of the problem; validation guarantees it.
-        source: who claims it, and where the technique comes from.
+        source: who claims it, and where the technique comes from; the `proof` is the package's own.
     """
 
     name: str
@@ -190,14 +196,19 @@ class Statement(Bound):
     assumptions: tuple[str, ...]
     source: str
 
+    @property
+    def proof(self) -> str:
+        """Where in the repository its proof stands."""
+        return f"proofs/{self.id}.md"
+
 
 def bound_text(relation: Relational, requires: Any = ()) -> str:
     """A bound as `parse_bound` reads it."""
-    conditions = " and ".join(_condition_text(condition) for condition in requires)
-    return _condition_text(relation) + (f" if {conditions}" if conditions else "")
+    conditions = " and ".join(_relation_text(condition) for condition in requires)
+    return _relation_text(relation) + (f" if {conditions}" if conditions else "")
 
 
-def _condition_text(relation: Relational) -> str:
+def _relation_text(relation: Relational) -> str:
     operator = "==" if isinstance(relation, Equality) else relation.rel_op
     text = f"{sympy.sstr(relation.lhs)} {operator} {sympy.sstr(relation.rhs)}"
     return re.sub(r"\b(Abs|Max|Min)\(", lambda match: match.group().lower(), text)

@@ -9,7 +9,8 @@
     atom       := number | name | function "(" sum ("," sum)* ")" | "(" sum ")"
 
 A name is a quantity's (`robustness`), its symbol's (`R`) or a statement's id, which stands for that
-statement's right side (`A2`).  Nothing is ever executed; length, depth and the size of numbers
+statement's right side (`A2`); of part B those that `check` can measure, about two policies.
+Nothing is ever executed; length, depth and the size of numbers
 are bounded, so hostile text costs no more than a line of honest text.
 """
 
@@ -24,8 +25,8 @@ import sympy
 
 from mdtheory import validation
 from mdtheory.statements.arithmetic import LARGEST_EXPONENT
-from mdtheory.statements.part_a import STATEMENTS
-from mdtheory.statements.quantities import QUANTITIES, UPDATE_QUANTITIES
+from mdtheory.statements.catalog import STATEMENTS
+from mdtheory.statements.quantities import PAIR_QUANTITIES, QUANTITIES
 from mdtheory.statements.statement import Bound
 
 LONGEST = 2000
@@ -59,14 +60,17 @@ _FUNCTIONS: dict[str, tuple[Callable[..., sympy.Expr], int | None]] = {
     "sqrt": (sympy.sqrt, 1),
     "exp": (sympy.exp, 1),
     "log": (sympy.log, 1),
+    "tanh": (sympy.tanh, 1),
 }
 """Name -> function and number of arguments (None: two or more)."""
 
+_KNOWN = (*QUANTITIES.values(), *PAIR_QUANTITIES.values())
 _NAMES: dict[str, sympy.Expr] = {
-    **{q.name: q.symbol for q in (*QUANTITIES.values(), *UPDATE_QUANTITIES.values())},
-    **{q.symbol.name: q.symbol for q in (*QUANTITIES.values(), *UPDATE_QUANTITIES.values())},
-    **{statement.id: statement.rhs for statement in STATEMENTS.values()},
+    **{quantity.name: quantity.symbol for quantity in _KNOWN},
+    **{quantity.symbol.name: quantity.symbol for quantity in _KNOWN},
+    **{s.id: s.rhs for s in STATEMENTS.values() if set(s.quantities) <= set(_KNOWN)},
 }
+"""What a problem with a policy and a baseline can decide."""
 
 
 def parse_bound(text: str) -> Bound:
