@@ -1,4 +1,4 @@
-"""`mdpo`: train, report, and a demonstration of both."""
+"""`mdpo`: train, report, the chain of bounds, and a demonstration of all."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 
 from experiments.config import TrainConfig
 from mdtheory import command_line, files
 from mdtheory.report import GENERATOR
+
+if TYPE_CHECKING:
+    from mdtheory.shrinkage.training import Study
 
 
 @dataclass(frozen=True)
@@ -57,18 +61,51 @@ class Report:
     """The page; by default report.html in the first run's folder."""
     force: bool = False
     """Overwrite an existing page."""
+    shrinkage: bool = False
+    """Train the agents of `mdtheory demo shrinkage` too and show them (half a minute)."""
 
     def run(self) -> int:
-        if not self.runs:
-            raise ValueError("give at least one run, a folder written by `mdpo train`")
-        path = self.output or self.runs[0] / "report.html"
-        _write_report(self.runs, files.new_file(path, force=self.force))
+        _require_runs(self.runs)
+        path = files.new_file(self.output or self.runs[0] / "report.html", force=self.force)
+        _write_report(self.runs, path, shrinkage=self.shrinkage)
         return 0
 
 
 @dataclass(frozen=True)
+class Chain:
+    """Print, for trained agents, each bound from the distillation loss to the gap."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Folders written by `mdpo train`, of two or more agents each."""
+    picture: Path | None = None
+    """Draw the chain (.svg, .png or .pdf)."""
+    force: bool = False
+    """Overwrite an existing picture."""
+
+    def run(self) -> int:
+        from experiments import chain
+        from experiments.figures import chain_figure
+
+        _require_runs(self.runs)
+        picture = None if self.picture is None else _new_picture(self.picture, force=self.force)
+        names = [run.name for run in self.runs]
+        if len(set(names)) < len(names):
+            names = [str(run) for run in self.runs]
+        pairs = zip(self.runs, names, strict=True)
+        chains = [chain.chain_of(run, name=name) for run, name in pairs]
+        if picture is not None:
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            chain_figure(chains).savefig(picture)
+        console = Console()
+        console.print(chain.terminal_table(chains))
+        for text in (chain.CAPTION, *chain.sentences(chains)):
+            console.print(f"{escape(text)}\n", highlight=False)
+        return 1 if any(c.violations for c in chains) else 0
+
+
+@dataclass(frozen=True)
 class Demo:
-    """Everything on one page: toys, PPO, mutual distillation and a compute-matched control.
+    """Everything on one page: toys, shrinkage, PPO, mutual distillation, a compute-matched control.
 
     Calling it again goes on where it was stopped, and only writes the page anew when all is done.
     """
@@ -95,7 +132,7 @@ class Demo:
         page = self.output / "index.html"
         if page.exists() and GENERATOR not in page.read_text(encoding="utf-8", errors="replace"):
             raise FileExistsError(f"{page} exists and is no page of mdpo: choose another --output")
-        _write_report(runs, page)
+        _write_report(runs, page, shrinkage=True)
         return 0
 
 
@@ -107,10 +144,21 @@ def demo_configs(seeds: int, updates: int) -> dict[str, TrainConfig]:
     return {"ppo": independent, "mdpo": distilled, "ppo-2x-steps": single}
 
 
-def _write_report(runs: Sequence[Path], path: Path) -> None:
+def _require_runs(runs: Sequence[Path]) -> None:
+    if not runs:
+        raise ValueError("give at least one run, a folder written by `mdpo train`")
+
+
+def _new_picture(path: Path, *, force: bool) -> Path:
+    if path.suffix not in (".svg", ".png", ".pdf"):
+        raise ValueError(f"--picture must end in .svg, .png or .pdf, got {path}")
+    return files.new_file(path, force=force)
+
+
+def _write_report(runs: Sequence[Path], path: Path, *, shrinkage: bool) -> None:
     from experiments.report import build_page
 
-    page, tables = build_page(runs)
+    page, tables = build_page(runs, _study() if shrinkage else None)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_atomically(path, page.encode())
     console = Console()
@@ -119,9 +167,17 @@ def _write_report(runs: Sequence[Path], path: Path) -> None:
     print(f"page: {path}")
 
 
+def _study() -> Study:
+    from mdtheory.shrinkage import training
+
+    with command_line.progress() as show:
+        return training.study(on_progress=show)
+
+
 COMMANDS: dict[str, type[command_line.Command]] = {
     "train": Train,
     "report": Report,
+    "chain": Chain,
     "demo": Demo,
 }
 

@@ -130,33 +130,40 @@ def chain_figure(chains: Sequence[Chain]) -> Figure:
     n_runs, steps = len(chains), [chain.steps for chain in chains]
     heights = _chain_heights(steps[0], n_runs)
     figure, axis = style.new_figure(9.4, 0.27 * (heights[-1] + n_runs) + 1.3)
+    labels = [f"{_plain(chain.name)}, α = {chain.config.distill_coef:g}" for chain in chains]
+    aside = 165 + 4.6 * max(map(len, labels))  # points; where the rows' names begin
     left, right = _chain_limits(steps)
     for row, height in enumerate(heights):
         of_runs = [own[row] for own in steps]
-        _chain_row(axis, of_runs, height, right)
-        for k, (step, colour) in enumerate(zip(of_runs, itertools.cycle(RUN_COLOURS))):  # noqa: B905
+        _chain_row(axis, of_runs, height, right, aside)
+        for k, (step, colour) in enumerate(zip(of_runs, itertools.cycle(RUN_COLOURS))):
             _chain_marks(axis, step, height + k, colour, left)
     places = [height + k for height in heights for k in range(n_runs)]
-    axis.set_yticks(places, [_plain(chain.name) for chain in chains] * len(heights), fontsize=7.5)
+    axis.set_yticks(places, labels * len(heights), fontsize=7.5)
     axis.set_ylim(places[-1] + 0.8, -0.8)
     axis.set_xscale("log")
     axis.set_xlim(left, right)
     axis.xaxis.set_major_formatter("{x:g}")
     axis.grid(axis="y", visible=False)
     axis.tick_params(axis="y", length=0)
-    axis.set_xlabel("total variation (disagreement, R), nats (divergence), share of A0 (gap); log scale")
+    axis.set_xlabel(
+        "total variation (disagreement, R), nats (divergence), share of A0 (gap); log scale"
+    )
     figure.legend(handles=_chain_legend(), loc="outside upper center", ncols=2, fontsize=8)
     return figure
 
 
 def _chain_legend() -> list[Any]:
-    grey = {"color": "#333333", "markersize": 5.5}
+    grey: dict[str, Any] = {"color": "#333333", "markersize": 5.5}
     marks = [
         Line2D([], [], linestyle="", label=words, **(grey | mark))
         for words, mark in reversed(_CHAIN_MARKS.values())
     ]
     return [
         *marks,
+        Line2D(
+            [], [], color="#333333", alpha=0.3, linewidth=6, label="its 95 % interval over seeds"
+        ),
         Line2D([], [], color="#333333", linestyle=":", label="what the statement loses"),
         Patch(color="#000000", alpha=0.07, label="impossible; a bound at 1 says nothing"),
     ]
@@ -186,18 +193,20 @@ def _chain_limits(steps: Sequence[Sequence[Step]]) -> tuple[float, float]:
     return min(smallest / 2, 0.01), max(100.0, 3 * largest)
 
 
-def _chain_row(axis: Any, of_runs: Sequence[Step], height: float, right: float) -> None:
+def _chain_row(
+    axis: Any, of_runs: Sequence[Step], height: float, right: float, aside: float
+) -> None:
     """What all runs share: the name, what is impossible, and words where the chain breaks."""
     step, middle = of_runs[0], height + (len(of_runs) - 1) / 2
     ends = [height - 0.6, height + len(of_runs) - 0.4]
     names = {"xycoords": axis.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
-    axis.annotate(step.statement, (0, middle), (-214, 0), weight="bold", fontsize=9, **names)
-    axis.annotate(step.words, (0, middle), (-192, 0), fontsize=8, **names)
+    axis.annotate(step.statement, (0, middle), (-aside, 0), weight="bold", fontsize=9, **names)
+    axis.annotate(step.words, (0, middle), (22 - aside, 0), fontsize=8, **names)
     if step.before:
         between = {"color": "#333333", "linewidth": 0.8, "linestyle": "--", "clip_on": False}
-        axis.axhline(ends[0] - 0.85, xmin=-0.4, **between)
+        axis.axhline(ends[0] - 0.85, xmin=-0.38, **between)
         axis.annotate(
-            step.before, (0, ends[0] - 0.4), (-214, 0), fontsize=7.5, style="italic", **names,
+            step.before, (0, ends[0] - 0.4), (-aside, 0), fontsize=7.5, style="italic", **names,
             bbox={"color": "white", "pad": 1},
         )  # fmt: skip
     if not step.in_nats:
@@ -205,7 +214,7 @@ def _chain_row(axis: Any, of_runs: Sequence[Step], height: float, right: float) 
 
 
 def _chain_marks(axis: Any, step: Step, height: float, colour: str, left: float) -> None:
-    """One run's marks in one row: a thin line from the value to its bound is what the link loses."""
+    """One run's marks in one row, and a line from the value to its bound: what the link loses."""
     found = {
         kind: over_seeds(values)
         for kind in _CHAIN_MARKS

@@ -10,7 +10,7 @@ from pathlib import Path
 import sympy
 from rich.table import Table
 
-from experiments import figures
+from experiments import chain, figures
 from experiments.audit import Audit, audit_run, exact_report
 from experiments.results import (
     COMPARED,
@@ -23,15 +23,21 @@ from experiments.results import (
 )
 from mdtheory.report.atlas import ATLAS_FILE, atlas_figure
 from mdtheory.report.page import PageTable, Picture, Section, render_page
+from mdtheory.report.shrinkage import shrinkage_section
 from mdtheory.report.toys import ToyReport, toy_ladder, toy_reports
 from mdtheory.search.atlas import Atlas
-from mdtheory.statements import GAP_BOUNDS, QUANTITIES, STATEMENTS, PAIR_QUANTITIES
+from mdtheory.shrinkage.training import Study
+from mdtheory.statements import EVERY_QUANTITY, GAP_BOUNDS, STATEMENTS
 
 HEADLINE = ("train_return", "heldout_return", "gap", "robustness", "mean_robustness")
 
 
-def build_page(runs: Sequence[Path]) -> tuple[str, list[Table]]:
+def build_page(runs: Sequence[Path], study: Study | None = None) -> tuple[str, list[Table]]:
     """The HTML of the page, and the headline tables for the terminal.
+
+    Args:
+        runs: folders written by `mdpo train`.
+        study: agents trained for B6, shown if given.
 
     Raises:
         FileNotFoundError: when a folder is no run, or has nothing to report yet.
@@ -41,16 +47,19 @@ def build_page(runs: Sequence[Path]) -> tuple[str, list[Table]]:
         pairs = zip(audits, runs, strict=True)
         audits = [dataclasses.replace(audit, name=str(run)) for audit, run in pairs]
     toys = toy_reports()
-    command = shlex.join(["mdpo", "report", *map(str, runs)])
+    flags = [] if study is None else ["--shrinkage"]
+    command = shlex.join(["mdpo", "report", *map(str, runs), *flags])
     found = comparisons(audits)
     sections = [
         _headline_section(audits, found),
         _toy_section(toys),
         _tightness_section(),
+        None if study is None else shrinkage_section(study),
         _world_section(audits[0], command),
         _training_section(audits, command),
         _difference_section(found, command),
         _vacuity_section(audits, command),
+        _chain_section(audits, runs),
         _statement_section(),
         _provenance_section(audits, runs),
     ]
@@ -346,8 +355,8 @@ def _difference_section(found: Sequence[Comparison], command: str) -> Section | 
 def _vacuity_section(audits: Sequence[Audit], command: str) -> Section:
     rows = []
     for audit in audits:
-        last = {n: interval(sides(audit)[0].final(n)).mean for n in (*QUANTITIES, *STATEMENTS)
-                if n in audit.values}  # fmt: skip
+        names = ("gap", *(statement.id for statement in GAP_BOUNDS))
+        last = {name: interval(sides(audit)[0].final(name)).mean for name in names}
         for statement in GAP_BOUNDS:
             bound = last[statement.id]
             rows.append(
@@ -384,6 +393,56 @@ def _vacuity_section(audits: Sequence[Audit], command: str) -> Section:
     )
 
 
+def _chain_section(audits: Sequence[Audit], runs: Sequence[Path]) -> Section | None:
+    """From the loss to the gap; None if no run has agents that can disagree."""
+    pairs = [
+        (run, audit)
+        for run, audit in zip(runs, audits, strict=True)
+        if chain.has_chain(run, audit.config)
+    ]
+    if not pairs:
+        return None
+    chains = [chain.chain_of(run, name=audit.name) for run, audit in pairs]
+    checked, violations = (sum(getattr(c, n) for c in chains) for n in ("checked", "violations"))
+    return Section(
+        title="The chain from the loss to the gap",
+        paragraphs=[
+            "What does a small distillation loss guarantee? B3 bounds by it how much two agents"
+            " disagree, on average over the states that they visit in training. B1 needs more: the"
+            " largest disagreement over all states and renderings, held-out ones included, which B2"
+            " bounds by the largest divergence. B1 then bounds R, and A2 the gap. Every value and"
+            " every right side below is computed for the trained networks, except the logged loss:"
+            " that one is an estimate, averaged over sampled states without discounting and while"
+            " the networks moved.",
+            *chain.sentences(chains),
+            f"B1 to B4 were checked for every pair of agents and seed: {checked} verdicts,"
+            f" {violations} of them violations.",
+        ],
+        tables=[
+            PageTable(
+                header=chain.HEADER,
+                rows=chain.table_rows(chains),
+                caption=f"{chain.CAPTION} {chain.ESTIMATE}",
+                text_columns=(1,),
+            )
+        ],
+        pictures=[
+            Picture.of(
+                figures.chain_figure(chains),
+                caption="Each number on the way from the distillation loss to the gap, with what"
+                " bounds it. Means over pairs of agents, then over seeds, with 95 % Student"
+                " intervals; an arrow at the left edge is an interval that goes on to 0 and below."
+                " Bounds are shown as at most 1, the largest possible value.",
+                command=shlex.join(
+                    ["mdpo", "chain", *(str(run) for run, _ in pairs), "--picture", "chain.svg"]
+                ),
+                alt="Values and bounds from the distillation loss to the generalization gap",
+                wide=True,
+            )
+        ],
+    )
+
+
 def _statement_section() -> Section:
     symbols = [
         [
@@ -392,7 +451,7 @@ def _statement_section() -> Section:
             q.meaning,
             q.domain.replace("gamma", "γ").replace("Delta", "Δ").replace("oo", "∞"),
         ]
-        for q in (*QUANTITIES.values(), *PAIR_QUANTITIES.values())
+        for q in EVERY_QUANTITY.values()
     ]
     return Section(
         title="The statements",
@@ -416,8 +475,9 @@ def _provenance_section(audits: Sequence[Audit], runs: Sequence[Path]) -> Sectio
     return Section(
         title="How it was made",
         paragraphs=[
-            f"{checked:,} bounds were checked on trained networks in float64, with the tolerance"
-            f" that mdtheory.check states; {violations} were violated. The last network of the"
+            f"{checked:,} bounds were checked on trained networks; {violations} were violated. No"
+            " verdict rests on a tolerance: float64 numbers decide where proven error radii leave"
+            " no doubt, and elsewhere rationals or ball arithmetic do. The last network of the"
             f" first seed of {runs[0].name} was also decided in exact rationals: {verdicts}.",
         ],
         tables=[

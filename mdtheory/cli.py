@@ -183,11 +183,12 @@ class Toys:
 
 @dataclass(frozen=True)
 class Statements:
-    """List the statements: id, name, claim, LaTeX, source."""
+    """List the statements: id, name, claim, LaTeX, proof, source."""
 
     def run(self) -> int:
         for s in STATEMENTS.values():
-            print(f"{s.id} {s.name}: {s.claim}\n    {s.latex}\n    source: {s.source}\n")
+            print(f"{s.id} {s.name}: {s.claim}\n    {s.latex}")
+            print(f"    proof: {s.proof}\n    source: {s.source}\n")
         return 0
 
 

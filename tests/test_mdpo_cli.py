@@ -14,6 +14,7 @@ import pytest
 from experiments import cli
 from experiments.config import TrainConfig
 from experiments.envs.pixelgrid import PixelGridConfig
+from mdtheory.shrinkage import training
 
 TINY = ["--seeds", "2", "--updates", "2", "--evaluate-every", "1", "--n-envs", "2",
         "--rollout-steps", "8", "--minibatches", "2", "--hidden", "8", "--pixelgrid.size", "2",
@@ -100,14 +101,90 @@ def test_train_and_report_write_a_page_once(
     assert cli.main(["train", "--resume", run]) == 0
 
 
-def test_demo_goes_on_where_it_was_and_keeps_finished_runs(
+@pytest.fixture
+def studies(monkeypatch: pytest.MonkeyPatch) -> list[training.Study]:
+    """Makes the study of shrinkage tiny, trained once; one entry for every call."""
+    tiny = training.study(n_seeds=2, ratios=(0, 1), settings=training.SETTINGS[:1])
+    called: list[training.Study] = []
+
+    def study(**_: object) -> training.Study:
+        called.append(tiny)
+        return tiny
+
+    monkeypatch.setattr(training, "study", study)
+    return called
+
+
+def test_report_trains_the_agents_of_shrinkage_only_if_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, studies: list[training.Study]
+) -> None:
+    given = []
+
+    def build_page(runs: object, study: training.Study | None) -> tuple[str, list[object]]:
+        given.append(study)
+        return "", []
+
+    monkeypatch.setattr("experiments.report.build_page", build_page)
+    for k, flags in enumerate(([], ["--shrinkage"])):
+        assert cli.main(["report", "run", "--output", str(tmp_path / f"{k}.html"), *flags]) == 0
+    assert given == [None, *studies]
+    assert len(studies) == 1
+
+
+def test_chain_prints_every_link_and_draws_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, other = str(tmp_path / "run"), str(tmp_path / "_a$b")
+    picture = tmp_path / "new" / "chain.svg"
+    assert cli.main(["train", "--output", run, *TINY]) == 0
+    assert cli.main(["train", "--output", other, *TINY, "--distill-coef", "0"]) == 0
+    capsys.readouterr()
+    assert cli.main(["chain", other, run, "--picture", str(picture)]) == 0
+    printed = capsys.readouterr().out
+    for link in ("B3 mean TV", "B2 max TV", "B1 R", "A2 gap / A0", "A3 gap / A0"):
+        assert link in printed
+    assert "run − _a$b, paired by seed, after 2 updates" in " ".join(printed.split())
+    before = picture.read_bytes()
+    assert before.startswith(b"<?xml")
+    message = refused(capsys, "chain", run, "--picture", str(picture))
+    assert f"{picture} exists already" in message
+    assert picture.read_bytes() == before
+    assert cli.main(["chain", run, "--picture", str(picture), "--force"]) == 0
+    assert picture.read_bytes() != before
+
+
+def test_chain_of_runs_of_one_name_shows_their_paths(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a", "b"):
+        assert cli.main(["train", "--output", f"{folder}/run", *TINY]) == 0
+    assert cli.main(["chain", "a/run", "b/run"]) == 0
+    printed = capsys.readouterr().out
+    assert "a/run" in printed
+    assert "b/run" in printed
+
+
+def test_chain_of_one_agent_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = str(tmp_path / "run")
+    assert cli.main(["train", "--output", run, *TINY, "--agents", "1", "--distill-coef", "0"]) == 0
+    capsys.readouterr()
+    message = refused(capsys, "chain", run)
+    assert message == f"{run} has one agent; a chain needs two or more, which can disagree"
+
+
+def test_demo_goes_on_where_it_was_and_keeps_finished_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], studies: list[training.Study]
 ) -> None:
     arguments = ["demo", "--output", str(tmp_path / "demo"), "--seeds", "2", "--updates", "1"]
     assert cli.main(arguments) == 0
     out = capsys.readouterr().out
     assert "mdpo (agent) - ppo (agent)" in out
     assert out.rstrip().endswith("index.html")
+    page = (tmp_path / "demo" / "index.html").read_text()
+    for alt in ("Values and bounds from the distillation loss", "Spurious weight, R and gap"):
+        assert alt in page
+    assert len(studies) == 1
     finished = sorted((tmp_path / "demo").rglob("*.safetensors"))
     times = [path.stat().st_mtime_ns for path in finished]
     assert len(times) == 9
@@ -145,6 +222,10 @@ def test_demo_goes_on_where_it_was_and_keeps_finished_runs(
         (["train", "--resume", "x", "--seeds", "3"], "--resume takes its settings from x"),
         (["report", "nowhere"], "nowhere is no run of `mdpo train`"),
         (["report"], "give at least one run"),
+        (["report", "x", "--shrinkag"], "--shrinkag"),
+        (["chain"], "give at least one run"),
+        (["chain", "nowhere"], "nowhere is no run of `mdpo train`"),
+        (["chain", "x", "--picture", "x.gif"], "must end in .svg, .png or .pdf, got x.gif"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(
@@ -184,8 +265,9 @@ def test_damaged_tensors_are_named(
     assert cli.main(["train", "--output", str(run), *TINY]) == 0
     capsys.readouterr()
     (run / damage).write_bytes(b"not a tensor")
-    command = ["train", "--resume"] if damage.startswith("checkpoint") else ["report"]
-    assert damage.split("/")[-1] in refused(capsys, *command, str(run))
+    commands = [["chain"], ["train", "--resume"] if damage.startswith("checkpoint") else ["report"]]
+    for command in commands:
+        assert damage.split("/")[-1] in refused(capsys, *command, str(run))
 
 
 def test_a_missing_extra_is_named(tmp_path: Path) -> None:

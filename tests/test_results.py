@@ -21,6 +21,8 @@ from experiments.envs.pixelgrid import make_pixelgrid
 from experiments.report import build_page
 from experiments.train import train
 from mdtheory import STATEMENTS, LatentPolicy, check
+from mdtheory.shrinkage import training
+from mdtheory.statements import EVERY_QUANTITY
 from tests.small_run import SMALL
 
 
@@ -216,15 +218,39 @@ def test_page_is_self_contained_and_complete(runs: dict[str, Path]) -> None:
         "Over training",
         "Paired differences",
         "How vacuous",
+        "The chain from the loss to the gap",
         "The statements",
         "How it was made",
     )
     for title in titles:
         assert f"<h2>{title}</h2>" in page
     assert page.count("<math") == len(STATEMENTS)
-    assert page.count("<figure") == page.count("<figcaption>") == page.count("<svg") == 13
+    assert page.count("<figure") == page.count("<figcaption>") == page.count("<svg") == 14
     assert page.count("mdpo report") >= 11
+    assert page.count("mdpo chain") == 1
+    assert "B6" in page
+    assert all(f">{name}</td>" in page for name in EVERY_QUANTITY)
+    assert "tolerance that" not in page
     assert len(tables) == 2
+
+
+def test_page_of_single_agents_has_no_chain(runs: dict[str, Path]) -> None:
+    page, _ = build_page([runs["one"]])
+    assert "<h2>The chain from the loss to the gap</h2>" not in page
+    assert "mdpo chain" not in page
+
+
+def test_page_shows_a_study_of_shrinkage_if_there_is_one(runs: dict[str, Path]) -> None:
+    title = "<h2>Why distillation makes policies more robust</h2>"
+    without, _ = build_page([runs["one"]])
+    study = training.study(n_seeds=2, ratios=(0, 1), settings=training.SETTINGS[:1])
+    page, _ = build_page([runs["one"]], study)
+    assert title not in without
+    assert page.count(title) == 1
+    assert page.count("<figure") == without.count("<figure") + 2
+    order = [page.index(f"<h2>{t}</h2>") for t in ("How tight the bounds are", "The pixel world")]
+    assert order[0] < page.index(title) < order[1]
+    assert "--shrinkage" in page
 
 
 def test_figures_are_valid_xml(runs: dict[str, Path]) -> None:
