@@ -55,7 +55,7 @@ def audit_run(run: Path) -> Audit:
     config = TrainConfig.load(run)
     updates, logits = load_evaluations(run, config)
     policies = softmax(logits.numpy())
-    problem = _batched_problem(config)
+    problem = batched_problem(config)
     single = [check(problem, LatentPolicy(policy)) for policy in policies]
     mixed = [
         check(problem, LatentPolicy(policy.mean(axis=1, keepdims=True))) for policy in policies
@@ -97,7 +97,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
-def _batched_problem(config: TrainConfig) -> Problem:
+def batched_problem(config: TrainConfig) -> Problem:
     """The seeds' worlds as one float64 problem with batch axes [seed, 1]."""
     problems = [make_pixelgrid(world).problem for world in config.worlds]
     mdps = [p.mdp for p in problems]

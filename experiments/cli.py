@@ -83,7 +83,7 @@ class Chain:
     """Overwrite an existing picture."""
 
     def run(self) -> int:
-        from experiments import chain
+        from experiments import chain, chain_words
         from experiments.figures import chain_figure
 
         _require_runs(self.runs)
@@ -97,8 +97,8 @@ class Chain:
             picture.parent.mkdir(parents=True, exist_ok=True)
             chain_figure(chains).savefig(picture)
         console = Console()
-        console.print(chain.terminal_table(chains))
-        for text in (chain.CAPTION, *chain.sentences(chains)):
+        console.print(chain_words.terminal_table(chains))
+        for text in (chain_words.CAPTION, *chain_words.sentences(chains)):
             console.print(f"{escape(text)}\n", highlight=False)
         return 1 if any(c.violations for c in chains) else 0
 

@@ -14,7 +14,8 @@ from matplotlib.patches import Patch
 from experiments.audit import Audit
 from experiments.chain import Chain, Step, over_seeds
 from experiments.envs.pixelgrid import make_pixelgrid
-from experiments.results import Comparison, Interval, band
+from experiments.results import Comparison, Interval
+from mdtheory.intervals import band
 from mdtheory.report import style
 from mdtheory.report.ladder import LadderRow, ladder_figure
 from mdtheory.statements import GAP_BOUNDS

@@ -10,17 +10,17 @@ from pathlib import Path
 import sympy
 from rich.table import Table
 
-from experiments import chain, figures
+from experiments import chain, chain_words, figures
 from experiments.audit import Audit, audit_run, exact_report
 from experiments.results import (
     COMPARED,
-    LEVEL,
     Comparison,
     comparisons,
     interval,
     sentence,
     sides,
 )
+from mdtheory.intervals import LEVEL
 from mdtheory.report.atlas import ATLAS_FILE, atlas_figure
 from mdtheory.report.page import PageTable, Picture, Section, render_page
 from mdtheory.report.shrinkage import shrinkage_section
@@ -414,15 +414,15 @@ def _chain_section(audits: Sequence[Audit], runs: Sequence[Path]) -> Section | N
             " every right side below is computed for the trained networks, except the logged loss:"
             " that one is an estimate, averaged over sampled states without discounting and while"
             " the networks moved.",
-            *chain.sentences(chains),
+            *chain_words.sentences(chains),
             f"B1 to B4 were checked for every pair of agents and seed: {checked} verdicts,"
             f" {violations} of them violations.",
         ],
         tables=[
             PageTable(
-                header=chain.HEADER,
-                rows=chain.table_rows(chains),
-                caption=f"{chain.CAPTION} {chain.ESTIMATE}",
+                header=chain_words.HEADER,
+                rows=chain_words.table_rows(chains),
+                caption=f"{chain_words.CAPTION} {chain_words.ESTIMATE}",
                 text_columns=(1,),
             )
         ],
@@ -446,7 +446,7 @@ def _chain_section(audits: Sequence[Audit], runs: Sequence[Path]) -> Section | N
 def _statement_section() -> Section:
     symbols = [
         [
-            sympy.pretty(q.symbol, use_unicode=True),
+            "σ²" if q.name == "pull_variance" else sympy.pretty(q.symbol, use_unicode=True),
             q.name,
             q.meaning,
             q.domain.replace("gamma", "γ").replace("Delta", "Δ").replace("oo", "∞"),

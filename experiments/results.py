@@ -9,8 +9,7 @@ import numpy as np
 import scipy.stats
 
 from experiments.audit import Audit
-
-LEVEL = 0.95
+from mdtheory.intervals import band
 
 
 @dataclass(frozen=True)
@@ -57,17 +56,6 @@ def interval(per_seed: np.ndarray) -> Interval:
     return Interval(
         mean=mean, low=low, high=high, p=float(2 * scipy.stats.t.sf(abs(t), n - 1)), n=n
     )
-
-
-def band(per_seed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, lower and upper end over the last axis (seeds) of values [..., seed]."""
-    n = per_seed.shape[-1]
-    mean = per_seed.mean(axis=-1)
-    if n < 2:
-        nothing = np.full_like(mean, np.nan)
-        return mean, nothing, nothing
-    half = scipy.stats.t.ppf((1 + LEVEL) / 2, n - 1) * per_seed.std(axis=-1, ddof=1) / np.sqrt(n)
-    return mean, mean - half, mean + half
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from experiments import chain as chains
+from experiments import chain_words as words
 from experiments.audit import audit_run
 from experiments.chain import Chain, chain_of, measured
 from experiments.config import TrainConfig
@@ -156,8 +157,8 @@ def test_identical_agents_do_not_disagree() -> None:
         assert found.values[name].tolist() == [[0.0, 0.0]]
     assert found.step("B1").bound == pytest.approx(found.values["robustness"])
     assert found.step("B3").share() is None
-    assert set(chains.shares(found)) == {"B1", "A2", "A3"}
-    assert all(isinstance(sentence, str) for sentence in chains.sentences([found]))
+    assert set(words.shares(found)) == {"B1", "A2", "A3"}
+    assert all(isinstance(sentence, str) for sentence in words.sentences([found]))
 
 
 def test_agents_that_exclude_each_other_are_infinitely_far_apart() -> None:
@@ -168,9 +169,15 @@ def test_agents_that_exclude_each_other_are_infinitely_far_apart() -> None:
     assert step.bound is not None
     assert step.bound.tolist() == [[1.0, 1.0]] * 2
     assert pair[0].step("B1").silent().all()
-    shown = [*chains.sentences(pair), *(cell for row in chains.table_rows(pair) for cell in row)]
+    shown = [
+        *words.sentences(pair),
+        *(cell for row in words.table_rows(pair) for cell in row),
+    ]
     assert not any("nan" in text for text in shown)
-    assert set(chains.CHANGED) - set(chains.changes(*pair)) == {"divergence", "mean_divergence"}
+    assert set(words.CHANGED) - set(words.changes(*pair)) == {
+        "divergence",
+        "mean_divergence",
+    }
     style.to_svg(chain_figure(pair))
 
 
@@ -236,11 +243,11 @@ def test_share_is_a_mean_over_seeds_of_ratios_of_means_over_pairs() -> None:
 
 
 def test_sentences_say_what_the_numbers_say() -> None:
-    text = " ".join(chains.sentences([of_policies(FRAGILE_AND_BLIND)]))
+    text = " ".join(words.sentences([of_policies(FRAGILE_AND_BLIND)]))
     assert "the logged distillation loss is 0.375 nats, an estimate" in text
     assert "says nothing, in 1 of 2 pairs when the disagreement comes from B2" in text
     assert "and in 1 of 2 pairs when it is the exact one" in text
-    robust = " ".join(chains.sentences([of_policies([[[0.5, 0.5], [0.6, 0.6]]])]))
+    robust = " ".join(words.sentences([of_policies([[[0.5, 0.5], [0.6, 0.6]]])]))
     assert "says nothing, in 0 of 2 pairs" in robust
     assert "had the agents agreed perfectly" not in robust
 
@@ -249,16 +256,16 @@ def test_differences_are_paired_between_more_and_less_distilled_runs(
     trained: list[Chain],
 ) -> None:
     ppo, mdpo, three = trained
-    assert chains.paired(mdpo, ppo)
-    assert not chains.paired(ppo, mdpo)
-    assert not chains.paired(mdpo, three)
+    assert words.paired(mdpo, ppo)
+    assert not words.paired(ppo, mdpo)
+    assert not words.paired(mdpo, three)
     by_hand = mdpo.values["gap"].mean(axis=-1) - ppo.values["gap"].mean(axis=-1)
-    assert chains.changes(mdpo, ppo)["gap"] == interval(by_hand)
-    said = [s for s in chains.sentences([ppo, mdpo]) if s.startswith("mdpo − ppo, paired by seed")]
+    assert words.changes(mdpo, ppo)["gap"] == interval(by_hand)
+    said = [s for s in words.sentences([ppo, mdpo]) if s.startswith("mdpo − ppo, paired by seed")]
     assert len(said) == 1
     decided, _, rest = said[0].partition("no measurable difference in")
-    for name, found in chains.changes(mdpo, ppo).items():
-        assert chains._signed(found) in (decided if found.decides else rest), name
+    for name, found in words.changes(mdpo, ppo).items():
+        assert words._signed(found) in (decided if found.decides else rest), name
 
 
 def test_one_seed_decides_nothing() -> None:
@@ -267,15 +274,15 @@ def test_one_seed_decides_nothing() -> None:
         of_policies(FRAGILE_AND_BLIND, name="less", distill_coef=0.0),
     ]
     expected = "With one seed only, nothing can be said about the differences of more and less."
-    assert chains.sentences(pair)[-1] == expected
-    assert not any("nan" in cell for row in chains.table_rows(pair) for cell in row)
+    assert words.sentences(pair)[-1] == expected
+    assert not any("nan" in cell for row in words.table_rows(pair) for cell in row)
 
 
 def test_table_shows_bounds_of_at_most_one_and_uncapped_shares() -> None:
     found = of_policies([[[1.0, 0.0], [0.9, 0.0]]])
-    row = next(row for row in chains.table_rows([found]) if row[0] == "B1 R")
+    row = next(row for row in words.table_rows([found]) if row[0] == "B1 R")
     assert row == ["B1 R", "hand", "0.95", "1", "1", "82.6%", "2/2", ""]
-    assert len(row) == len(chains.HEADER)
+    assert len(row) == len(words.HEADER)
 
 
 @pytest.mark.parametrize(
@@ -286,23 +293,23 @@ def test_small_numbers_share_their_exponent(mean: float, spread: float, text: st
     seeds = np.array([[mean - spread / math.sqrt(2)], [mean + spread / math.sqrt(2)]])
     half = interval(seeds[:, 0])
     assert (half.high - half.low) / 2 == pytest.approx(9 * spread, rel=0.01)
-    assert chains._half(seeds) == text
+    assert words._half(seeds) == text
 
 
 def test_most_is_lost_where_the_least_is_left(trained: list[Chain]) -> None:
     for chain in trained:
-        along = {name: s.mean() for name, s in chains.shares(chain).items() if name != "A3"}
+        along = {name: s.mean() for name, s in words.shares(chain).items() if name != "A3"}
         where = min(along, key=lambda name: along[name])
-        assert f"most is lost {chains._place(where)}" in chains._lost(chain)
-    assert chains._lost(of_policies([[[0.5, 0.5]] * 2], 0.0)).endswith("so nothing can be lost.")
+        assert f"most is lost {words._place(where)}" in words._lost(chain)
+    assert words._lost(of_policies([[[0.5, 0.5]] * 2], 0.0)).endswith("so nothing can be lost.")
 
 
 def test_what_seeds_do_not_tell_apart_is_said_to_be_so() -> None:
     noise = np.array([-0.01, 0.0, 0.01])
     found = {"B2": 0.9 + noise, "B1": 0.105 - noise, "A2": 0.1 + noise, "A3": 0.01 + noise}
-    text = chains._most_lost(found)
+    text = words._most_lost(found)
     assert text.endswith("most is lost at A2; not told apart from that, by paired seeds: at B1.")
-    assert chains._most_lost({"B2": 0.9 + noise, "A2": 0.1 + noise}).endswith("lost at A2.")
+    assert words._most_lost({"B2": 0.9 + noise, "A2": 0.1 + noise}).endswith("lost at A2.")
 
 
 def test_picture_names_every_step_and_run(trained: list[Chain]) -> None:

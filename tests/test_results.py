@@ -21,6 +21,7 @@ from experiments.envs.pixelgrid import make_pixelgrid
 from experiments.report import build_page
 from experiments.train import train
 from mdtheory import STATEMENTS, LatentPolicy, check
+from mdtheory.intervals import band
 from mdtheory.shrinkage import training
 from mdtheory.statements import EVERY_QUANTITY
 from tests.small_run import SMALL
@@ -55,7 +56,7 @@ def test_interval_is_students() -> None:
 
 def test_interval_covers_the_mean_at_its_level() -> None:
     rng = np.random.default_rng(0)
-    _, low, high = results.band(rng.normal(size=(20_000, 16)))
+    _, low, high = band(rng.normal(size=(20_000, 16)))
     assert np.mean((low <= 0) & (high >= 0)) == pytest.approx(0.95, abs=0.006)
 
 

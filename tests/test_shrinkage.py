@@ -16,6 +16,7 @@ import scipy.optimize
 import sympy
 
 from mdtheory import cli, shrinkage
+from mdtheory.intervals import band
 from mdtheory.report import shrinkage as report
 from mdtheory.report.page import render_page
 from mdtheory.robustness import kl_divergence, total_variation
@@ -575,7 +576,7 @@ def tiny() -> Study:
 
 def test_small_logits_shrink_as_b6_says(tiny):
     curve = tiny.curves[0]
-    mean, low, high = training.interval(curve.measured["weight"])
+    mean, low, high = band(curve.measured["weight"])
     predicted = curve.predicted["weight"].mean(axis=-1)
     assert (low <= predicted).all()
     assert (predicted <= high).all()
@@ -665,7 +666,7 @@ def test_departures_are_where_the_paired_interval_excludes_zero(tiny):
 
 
 def test_an_interval_is_students_by_hand():
-    found = training.interval(np.array([[1.0, 2.0, 3.0]]))
+    found = band(np.array([[1.0, 2.0, 3.0]]))
     half = 4.302652729911275 / np.sqrt(3)
     assert [float(x[0]) for x in found] == pytest.approx([2, 2 - half, 2 + half])
 

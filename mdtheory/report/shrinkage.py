@@ -11,11 +11,12 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from mdtheory.intervals import Band, band
 from mdtheory.report import style
 from mdtheory.report.page import PageTable, Picture, Section
 from mdtheory.shrinkage.bandit import Bandit
 from mdtheory.shrinkage.linear import flow, rates, shrinkage_factor
-from mdtheory.shrinkage.training import ROUNDING, Curve, Departure, Interval, Study, interval
+from mdtheory.shrinkage.training import ROUNDING, Curve, Departure, Study
 
 COMMAND = "mdtheory demo shrinkage --picture shrinkage.svg"
 FLOW_COMMAND = (
@@ -107,7 +108,7 @@ def _panel(axis: Any, curves: Sequence[Curve], name: str) -> None:
                 curve.floor, color=colour, linestyle=":", linewidth=1,
                 label="floor σ²(1/N + (1−1/N)c)" if k == 0 else None,
             )  # fmt: skip
-        mean, low, high = interval(curve.measured[name])
+        mean, low, high = band(curve.measured[name])
         aside = curve.ratios * (1 + 0.06 * (k - (len(curves) - 1) / 2))
         axis.errorbar(
             aside, mean, [mean - low, high - mean], fmt="o", markersize=3, color=colour,
@@ -198,7 +199,7 @@ def _stays(curve: Curve) -> bool:
 def _table_row(curve: Curve, i: int, ratio: str) -> list[str]:
     cells = [str(curve.setting.n_agents), str(curve.setting.sharing), ratio]
     for name in _ROWS:
-        mean, low, high = (1000 * float(x[i]) for x in interval(curve.measured[name]))
+        mean, low, high = (1000 * float(x[i]) for x in band(curve.measured[name]))
         predicted = 1000 * float(curve.predicted[name][i].mean())
         digits = 0 if name == "robustness" else 2
         cells.append(f"{mean:.{digits}f} ±{(high - low) / 2:.{digits}f}")
@@ -252,7 +253,7 @@ def _name(curve: Curve) -> str:
 
 
 def _shrinks(curve: Curve) -> str:
-    measured = interval(curve.measured["weight"])
+    measured = band(curve.measured["weight"])
     predicted = curve.predicted["weight"].mean(axis=-1)
     return (
         f"{_name(curve)}, {_sharing_words(curve)}: |u|²/K is {_at(measured, 0)} when the agents"
@@ -262,7 +263,7 @@ def _shrinks(curve: Curve) -> str:
 
 
 def _against_floor(curve: Curve) -> str:
-    mean, low, high = (float(x) for x in interval(curve.measured["weight"][-1] - curve.floors))
+    mean, low, high = (float(x) for x in band(curve.measured["weight"][-1] - curve.floors))
     if high >= 0:
         return ""
     return (
@@ -287,7 +288,7 @@ def _where_it_stops(curve: Curve) -> str:
         text += f"; it is farthest at α = {widest.ratio:g} τ, {_off(widest)}"
     explained = curve.difference("weight", unequal=True)
     at = int(np.flatnonzero(curve.ratios == widest.ratio)[0])
-    rest = Departure(widest.ratio, Interval(*(float(x[at]) for x in explained)))
+    rest = Departure(widest.ratio, Band(*(float(x[at]) for x in explained)))
     accounts = abs(rest.size.mean) <= abs(widest.size.mean) / 4
     return text + (
         f". There it is {_off(rest)} the linear theory with every agent's own curvatures, where B6"
@@ -302,7 +303,7 @@ def _off(departure: Departure) -> str:
 
 
 def _shared(curve: Curve) -> str:
-    measured = interval(curve.measured["weight"])
+    measured = band(curve.measured["weight"])
     kept = measured.mean[-1] / measured.mean[0]
     return (
         f"{_name(curve)}, {_sharing_words(curve)}: the pulls' correlation is"
@@ -315,7 +316,7 @@ def _unmoved(curves: Sequence[Curve]) -> list[str]:
     if not curves:
         return []
     agents = ", ".join(str(c.setting.n_agents) for c in curves)
-    values = _at(interval(curves[0].measured["weight"]), 0)
+    values = _at(band(curves[0].measured["weight"]), 0)
     return [
         f"N = {agents}, {_sharing_words(curves[0])}: |u|²/K stays at {values} whatever α is, since"
         " the agents learn the same and have nothing to tell each other."
@@ -323,8 +324,8 @@ def _unmoved(curves: Sequence[Curve]) -> list[str]:
 
 
 def _consequences(curve: Curve) -> str:
-    robustness, gap = interval(curve.measured["robustness"]), interval(curve.measured["gap"])
-    bound = interval(curve.measured["A2"])
+    robustness, gap = band(curve.measured["robustness"]), band(curve.measured["gap"])
+    bound = band(curve.measured["A2"])
     verdict = "holds for every policy" if curve.holds else "IS VIOLATED"
     return (
         f"{_name(curve)}, from α = 0 to {curve.ratios[-1]:g} τ: R goes from {_at(robustness, 0)} to"
@@ -344,7 +345,7 @@ def _direction(curve: Curve, name: str, words: str) -> str:
     return f"the {words} {'rises' if mean > 0 else 'falls'} ({numbers})"
 
 
-def _at(values: Interval, i: int) -> str:
+def _at(values: Band, i: int) -> str:
     mean, low, high = (float(x[i]) for x in values)
     return f"{mean:.3g} [{low:.3g}, {high:.3g}]"
 
@@ -393,7 +394,7 @@ def shrinkage_section(study: Study) -> Section:
 
 def _page_row(curve: Curve) -> list[str]:
     bandit, n = curve.setting.bandit, curve.setting.n_agents
-    measured = interval(curve.measured["weight"])
+    measured = band(curve.measured["weight"])
     kappa = float(shrinkage_factor(n, float(curve.distillations[-1]), bandit.temperature, 1))
     return [
         f"τ = {bandit.temperature}, {bandit.n_train} renderings",

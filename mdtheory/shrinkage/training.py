@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
 
 from mdtheory import validation
 from mdtheory.check import check
+from mdtheory.intervals import Band, band
 from mdtheory.shrinkage.bandit import (
     Bandit,
     curvatures,
@@ -45,7 +45,6 @@ distillation loss in nats."""
 RATIOS = tuple(Fraction(x) for x in ("0", "0.03", "0.1", "0.3", "1", "3", "10"))
 """α/τ."""
 
-LEVEL = 0.95
 ROUNDING = 1e-5
 """Relative differences below this are what training to `TOLERANCE` leaves, and count as none."""
 
@@ -96,27 +95,11 @@ linearisation should be good; eight times the data, which makes agents' curvatur
 a temperature at which the policies saturate."""
 
 
-class Interval(NamedTuple):
-    """Means over seeds with two-sided 95 % Student intervals."""
-
-    mean: Any
-    low: Any
-    high: Any
-
-
-def interval(per_seed: np.ndarray) -> Interval:
-    """Over the last axis of values [..., seed], at least two."""
-    n = per_seed.shape[-1]
-    mean = per_seed.mean(axis=-1)
-    half = scipy.stats.t.ppf((1 + LEVEL) / 2, n - 1) * per_seed.std(axis=-1, ddof=1) / np.sqrt(n)
-    return Interval(mean, mean - half, mean + half)
-
-
 class Departure(NamedTuple):
     """Where a measured curve leaves a prediction: an α/τ, and measured/predicted − 1 there."""
 
     ratio: float
-    size: Interval
+    size: Band
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -167,23 +150,23 @@ class Curve:
         """σ² (1/N + (1−1/N) c) with σ² and c as they turned out; the mean of `floors`."""
         return float(self.floors.mean())
 
-    def change(self, name: str) -> Interval:
+    def change(self, name: str) -> Band:
         """A quantity minus what it is at α = 0, paired by seed: [A]."""
-        return interval(self.measured[name] - self.measured[name][0])
+        return band(self.measured[name] - self.measured[name][0])
 
-    def difference(self, name: str, *, unequal: bool = False) -> Interval:
+    def difference(self, name: str, *, unequal: bool = False) -> Band:
         """Measured minus predicted, paired by seed, over the mean prediction: [A] each."""
         theory = (self.unequal if unequal else self.predicted)[name]
         scale = theory.mean(axis=-1, keepdims=True)
         relative = (self.measured[name] - theory) / scale
-        return interval(np.where(abs(relative) > ROUNDING, relative, 0.0))
+        return band(np.where(abs(relative) > ROUNDING, relative, 0.0))
 
     def departures(self, name: str, *, unequal: bool = False) -> list[Departure]:
         """Every α/τ where the interval of the paired difference excludes 0, in order."""
         found = self.difference(name, unequal=unequal)
         apart = np.flatnonzero((found.low > 0) | (found.high < 0))
         return [
-            Departure(float(self.ratios[i]), Interval(*(float(x[i]) for x in found))) for i in apart
+            Departure(float(self.ratios[i]), Band(*(float(x[i]) for x in found))) for i in apart
         ]
 
 

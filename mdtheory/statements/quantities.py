@@ -61,6 +61,22 @@ class Quantity:
     measure: Callable[[Any], Any] | None = None
     needs_baseline: bool = False
 
+    @property
+    def latex(self) -> str:
+        """Its symbol as a formula shows it."""
+        return _LATEX.get(self.name) or sympy.latex(self.symbol)
+
+
+_LATEX = {
+    "gap": r"\left|\zeta - \eta\right|",
+    "disagreement": r"D_{\max}",
+    "divergence": r"K_{\max}",
+    "mixture_robustness": r"R_{\mathrm{mix}}",
+    "average_robustness": r"R_{\mathrm{avg}}",
+    "logit_oscillation": r"\mathrm{osc}",
+    "pull_variance": r"\sigma^{2}",
+}
+
 
 def _all_states(expression: sympy.Expr) -> sympy.Expr:
     return Sum(expression, (s, 0, n_states - 1))

@@ -35,10 +35,8 @@ from mdtheory.statements.quantities import (
     PAIR_QUANTITIES,
     RETURNS,
     Quantity,
-    gap,
 )
 
-_LATEX_NAMES = {gap: r"\left|\zeta - \eta\right|"}
 _RELATIONS = (LessThan, StrictLessThan, GreaterThan, StrictGreaterThan, Equality)
 CLAIM = "claim: arXiv 2501.02481"
 """Part of a statement's source: the paper claims it, in its own form."""
@@ -163,7 +161,8 @@ class Bound:
     @property
     def latex(self) -> str:
         """The inequality in LaTeX, as a page shows it."""
-        return sympy.latex(self.relation, symbol_names=_LATEX_NAMES, order="none")
+        names = {quantity.symbol: quantity.latex for quantity in self.quantities}
+        return sympy.latex(self.relation, symbol_names=names, order="none")
 
     def substitute(
         self,
