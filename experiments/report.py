@@ -414,6 +414,8 @@ def _chain_section(audits: Sequence[Audit], runs: Sequence[Path]) -> Section | N
             " every right side below is computed for the trained networks, except the logged loss:"
             " that one is an estimate, averaged over sampled states without discounting and while"
             " the networks moved.",
+        ],
+        findings=[
             *chain_words.sentences(chains),
             f"B1 to B4 were checked for every pair of agents and seed: {checked} verdicts,"
             f" {violations} of them violations.",

@@ -242,7 +242,7 @@ def test_page_of_single_agents_has_no_chain(runs: dict[str, Path]) -> None:
 
 
 def test_page_shows_a_study_of_shrinkage_if_there_is_one(runs: dict[str, Path]) -> None:
-    title = "<h2>Why distillation makes policies more robust</h2>"
+    title = "<h2>When distillation makes policies more robust</h2>"
     without, _ = build_page([runs["one"]])
     study = training.study(n_seeds=2, ratios=(0, 1), settings=training.SETTINGS[:1])
     page, _ = build_page([runs["one"]], study)

@@ -61,6 +61,7 @@ class Section:
     statements: Sequence[Statement] = ()
     tables: Sequence[PageTable] = ()
     pictures: Sequence[Picture] = ()
+    findings: Sequence[str] = ()
     notes: Sequence[str] = field(default_factory=tuple)
 
 

@@ -351,16 +351,18 @@ def _at(values: Band, i: int) -> str:
 
 
 def shrinkage_section(study: Study) -> Section:
-    """Sentences, a table of the ends of every curve, and the pictures."""
+    """The pictures, a table of the ends of every curve, and what they show in sentences."""
+    setup, *findings = sentences(study)
     return Section(
-        title="Why distillation makes policies more robust",
+        title="When distillation makes policies more robust",
         paragraphs=[
             "B6: near agreement, mutual distillation multiplies each agent's deviation from the"
             " mean of the agents by κ = h/(h + 2αgN/(N−1)) and leaves the mean alone. What only"
             " one agent learned by chance shrinks; what all learned, signal or not, stays."
             " With an entropy bonus h/g = τ, so the theory has nothing to fit.",
-            *sentences(study),
+            setup,
         ],
+        findings=findings,
         tables=[
             PageTable(
                 header=["setting", "N", "c", "κ", "|u|²/K alone", "distilled", "B6", "floor"],
