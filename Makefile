@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint proofs bench clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -23,6 +23,9 @@ lint: $(VENV)/.installed
 
 test: $(VENV)/.installed lint
 	$(BIN)/pytest -n 2 --dist loadfile
+
+proofs:  ## Coq checks every proof from clean: about a minute, without .venv
+	$(PYTHON) proofs/check.py
 
 bench: $(VENV)/.installed
 	$(BIN)/pytest benchmarks --benchmark-enable --benchmark-only --doctest-glob='' -m 'not slow'

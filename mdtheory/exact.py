@@ -41,7 +41,7 @@ def to_ball(value: Fraction | float | Enclosed) -> flint.arb:
     if isinstance(value, float) and math.isinf(value):
         return flint.arb(value)
     exactly = Fraction(value)
-    return flint.arb(flint.fmpq(exactly.numerator, exactly.denominator))
+    return flint.arb(flint.fmpq(int(exactly.numerator), int(exactly.denominator)))
 
 
 def to_flint(array: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@
     enough. *)
 From mathcomp Require Import all_ssreflect all_algebra.
 From mathcomp.algebra_tactics Require Import ring.
-From mdtheory Require Import Model Tv Robustness Distillation.
+From mdtheory Require Import Model Tv Values Robustness Gap Distillation.
 
 Set Implicit Arguments.
 Unset Strict Implicit.
@@ -272,3 +272,113 @@ have -> : tv (p x) (q x) ^+ 2 - (2%:R * e * tv (p x) (q x) - e ^+ 2) =
     (tv (p x) (q x) - e) ^+ 2 by ring.
 exact: sqr_ge0.
 Qed.
+
+(** ** The largest divergence, and the one that training logs *)
+
+Section Largest.
+
+Variables (F : realFieldType) (I S A : finType) (lg : F -> F).
+Implicit Types pi : I -> S -> A -> F.
+
+(** The largest divergence of [pi0] from [pi1], over all renderings and states. *)
+Definition divergence pi0 pi1 : F :=
+  \big[Num.max/0]_f \big[Num.max/0]_s kl lg (pi0 f s) (pi1 f s).
+
+Lemma kl_le_divergence pi0 pi1 f s : kl lg (pi0 f s) (pi1 f s) <= divergence pi0 pi1.
+Proof.
+apply: le_trans (le_bigmax (P := xpredT) (fun f => _) (erefl : xpredT f)).
+exact: (le_bigmax (P := xpredT) (fun s => kl lg (pi0 f s) (pi1 f s))).
+Qed.
+
+Theorem divergence_disagreement pi0 pi1 :
+  logarithm lg -> (forall f, policy (pi0 f)) -> (forall f, policy (pi1 f)) ->
+  (forall f s, supported (pi0 f s) (pi1 f s)) ->
+  2%:R * disagreement pi1 pi0 ^+ 2 <= divergence pi0 pi1 /\
+  - lg (1 - disagreement pi1 pi0 ^+ 2) <= divergence pi0 pi1.
+Proof.
+move=> lgP P0 P1 P01; rewrite disagreementC; have [->|[f [s ->]]] := disagreement_attained pi0 pi1.
+  by rewrite expr0n subr0 (lg1 lgP) mulr0 oppr0 bigmax_ge0.
+have kl_le := kl_le_divergence pi0 pi1 f s; split.
+  by apply: le_trans kl_le; apply: pinsker => //; [apply: P0 | apply: P1].
+apply: le_trans kl_le.
+by have [] := bretagnolle_huber lgP (P0 f s) (P1 f s) (P01 f s).
+Qed.
+
+(** With B1: the largest divergence bounds robustness. *)
+Corollary divergence_robustness (w : family F I) pi0 pi1 D :
+  logarithm lg -> (forall f, policy (pi0 f)) -> (forall f, policy (pi1 f)) ->
+  (forall f s, supported (pi0 f s) (pi1 f s)) -> 0 <= D ->
+  divergence pi0 pi1 <= 2%:R * D ^+ 2 \/ divergence pi0 pi1 <= - lg (1 - D ^+ 2) ->
+  robustness w pi1 <= robustness w pi0 + 2%:R * D.
+Proof.
+move=> lgP P0 P1 P01 D0 small; apply: le_trans (agreement w pi1 pi0) _.
+rewrite ler_add2l ler_pmul2l ?ltr0n //; apply: disagreement_le => // f s; rewrite tvC.
+case: small => /(le_trans (kl_le_divergence pi0 pi1 f s)) klD.
+  by apply: (pinsker_le lgP) klD => //; [apply: P0 | apply: P1].
+by apply: (bretagnolle_huber_le lgP) klD => //; [apply: P0 | apply: P1].
+Qed.
+
+End Largest.
+
+Section OnPolicy.
+
+Variables (F : realFieldType) (I S A : finType) (lg : F -> F) (m : mdp F S A) (w : family F I).
+Implicit Types (pi : I -> S -> A -> F) (d : I -> S -> F).
+
+(** On the states that the policy [pi1], of occupancy [d], visits in training. *)
+Definition mean_disagreement d pi0 pi1 : F :=
+  (1 - discount m) * train_mean w (fun f => \sum_s d f s * tv (pi1 f s) (pi0 f s)).
+Definition mean_divergence d pi0 pi1 : F :=
+  (1 - discount m) * train_mean w (fun f => \sum_s d f s * kl lg (pi0 f s) (pi1 f s)).
+
+(** The probability of a rendering and a state on policy, in training. *)
+Definition visited d (i : I * S) : F :=
+  if in_training w i.1 then weight w i.1 / train_mass w * ((1 - discount m) * d i.1 i.2) else 0.
+
+Lemma expect_visited d (x : I -> S -> F) :
+  (1 - discount m) * train_mean w (fun f => \sum_s d f s * x f s) =
+    expect (visited d) (fun i => x i.1 i.2).
+Proof.
+rewrite /expect -(pair_bigA _ (fun f s => visited d (f, s) * x f s)) /=.
+have -> : \sum_f \sum_s visited d (f, s) * x f s =
+    \sum_(f | in_training w f) \sum_s visited d (f, s) * x f s.
+  rewrite [RHS]big_mkcond; apply: eq_bigr => f _; case: ifP => // fH.
+  by apply: big1 => s _; rewrite /visited /= fH mul0r.
+rewrite /train_mean mulr_suml mulr_sumr; apply: eq_bigr => f fT.
+rewrite mulr_sumr mulr_suml mulr_sumr; apply: eq_bigr => s _; rewrite /visited /= fT.
+by move: (train_mass w)^-1 => y; ring.
+Qed.
+
+Lemma visited_dist d pi : (forall f, policy (pi f)) -> (forall f, is_occupancy m (pi f) (d f)) ->
+  dist (visited d).
+Proof.
+move=> P Pd; split=> [[f s]|].
+  rewrite /visited /=; case: ifP => // fT.
+  rewrite mulr_ge0 ?divr_ge0 ?(weight_ge0 w) ?(ltW (train_mass_gt0 w)) //.
+  by rewrite mulr_ge0 ?(ltW (horizon_gt0 m)) ?(occupancy_ge0 s (P f) (Pd f)).
+have := expect_visited d (fun _ _ => 1); rewrite /expect.
+under [in RHS]eq_bigr do rewrite mulr1.
+move=> <-; rewrite /train_mean; under eq_bigr => f _.
+  rewrite (eq_bigr (d f)) => [|s _]; last by rewrite mulr1.
+  by rewrite (occupancy_mass (P f) (Pd f)); over.
+rewrite -mulr_suml -/(train_mass w); field.
+by rewrite (lt0r_neq0 (train_mass_gt0 w)) (lt0r_neq0 (horizon_gt0 m)).
+Qed.
+
+Theorem average_pinsker_on_policy d pi0 pi1 :
+  logarithm lg -> (forall f, policy (pi0 f)) -> (forall f, policy (pi1 f)) ->
+  (forall f, is_occupancy m (pi1 f) (d f)) ->
+  (forall f s, in_training w f -> supported (pi0 f s) (pi1 f s)) ->
+  2%:R * mean_disagreement d pi0 pi1 ^+ 2 <= mean_divergence d pi0 pi1.
+Proof.
+move=> lgP P0 P1 Pd P01.
+rewrite /mean_disagreement /mean_divergence !expect_visited.
+under [X in X ^+ 2]eq_bigr do rewrite tvC.
+apply: (average_pinsker (p := fun i => pi0 i.1 i.2) (q := fun i => pi1 i.1 i.2)) => //.
+- exact: visited_dist P1 Pd.
+- by move=> i; apply: P0.
+- by move=> i; apply: P1.
+- by move=> [f s]; rewrite /visited /=; case: ifP => [fT _|]; [apply: P01 | rewrite ltxx].
+Qed.
+
+End OnPolicy.

@@ -416,3 +416,80 @@ exact: visited_tv_le_occupancy (P f) (P g) (Pd f) (Pd g).
 Qed.
 
 End MeanLadder.
+
+(** ** The ladder, as bounds on the gap *)
+
+Section Ladder.
+
+Variables (F : realFieldType) (I S A : finType) (m : mdp F S A) (w : family F I).
+Implicit Types (pi : I -> S -> A -> F) (d : I -> S -> F) (c : I -> I -> S -> F).
+Notation gamma := (discount m).
+Notation Delta := (reward_range m).
+Notation M := (train_mass w).
+
+Lemma family_reward_range_ge0 pi : (forall f, policy (pi f)) -> 0 <= Delta.
+Proof.
+by move=> P; have [f _] := dist_inhabited (weight_dist w); apply: reward_range_ge0 (P f).
+Qed.
+
+(** A5 <= A4 <= min(A2, A3). *)
+Theorem gap_ladder pi d c :
+  let W := mean_occupancy_distance w pi d in
+  let C := mean_separation m w c in
+  let R := robustness w pi in
+  let Rbar := mean_robustness m w pi d in
+  (forall f, policy (pi f)) -> (forall f, is_occupancy m (pi f) (d f)) ->
+  (forall f g, is_separation m (pi f) (pi g) (c f g)) ->
+  [/\ (1 - M) * Delta * W <= (1 - M) * C * Delta / (1 - gamma),
+      (1 - M) * C * Delta / (1 - gamma) <=
+        (1 - M) * R * Delta / ((1 - gamma) * (1 - gamma * (1 - R))) &
+      (1 - M) * C * Delta / (1 - gamma) <= (1 - M) * Rbar * Delta / (1 - gamma) ^+ 2].
+Proof.
+move=> W C R Rbar P Pd Pc; have [WC CR CRbar _] := mean_ladder w P Pd Pc.
+have D0 := family_reward_range_ge0 P; have h0 := ltW (horizon_gt0 m).
+have MD0 : 0 <= (1 - M) * Delta by rewrite mulr_ge0 ?heldout_mass_ge0.
+move: WC CR CRbar; rewrite -/W -/C -/R -/Rbar; clearbody W C R Rbar => WC CR CRbar.
+have -> : (1 - M) * C * Delta / (1 - gamma) = (1 - M) * Delta * (C / (1 - gamma)) by ring.
+have -> : (1 - M) * R * Delta / ((1 - gamma) * (1 - gamma * (1 - R))) =
+    (1 - M) * Delta * (R / (1 - gamma * (1 - R)) / (1 - gamma)).
+  by rewrite invfM; move: (1 - gamma)^-1 (1 - gamma * (1 - R))^-1 => x y; ring.
+have -> : (1 - M) * Rbar * Delta / (1 - gamma) ^+ 2 =
+    (1 - M) * Delta * (Rbar / (1 - gamma) / (1 - gamma)).
+  by rewrite -exprVn; move: (1 - gamma)^-1 => x; ring.
+by split; rewrite ler_wpmul2l // ler_wpmul2r ?invr_ge0.
+Qed.
+
+End Ladder.
+
+(** A2 <= min(A0, A1), and strictly below A1. *)
+Section GapOrder.
+
+Variables (F : realFieldType) (gamma Delta R M : F).
+
+Lemma gap_sharp_le_coverage :
+  0 <= gamma -> gamma < 1 -> 0 <= Delta -> 0 <= R -> R <= 1 -> M <= 1 ->
+  (1 - M) * R * Delta / ((1 - gamma) * (1 - gamma * (1 - R))) <= (1 - M) * Delta / (1 - gamma).
+Proof.
+move=> g0 g1 D0 R0 R1 M1; rewrite -!mulrA ler_wpmul2l ?subr_ge0 // !mulrA.
+exact: sharp_le_coverage.
+Qed.
+
+Lemma gap_sharp_le_classic :
+  0 <= gamma -> gamma < 1 -> 0 <= Delta -> 0 <= R -> M <= 1 ->
+  (1 - M) * R * Delta / ((1 - gamma) * (1 - gamma * (1 - R))) <=
+    (1 - M) * R * Delta / (1 - gamma) ^+ 2.
+Proof.
+move=> g0 g1 D0 R0 M1; rewrite -!mulrA ler_wpmul2l ?subr_ge0 // !mulrA.
+exact: sharp_le_classic.
+Qed.
+
+Lemma gap_sharp_lt_classic :
+  0 < gamma -> gamma < 1 -> 0 < Delta -> 0 < R -> M < 1 ->
+  (1 - M) * R * Delta / ((1 - gamma) * (1 - gamma * (1 - R))) <
+    (1 - M) * R * Delta / (1 - gamma) ^+ 2.
+Proof.
+move=> g0 g1 D0 R0 M1; rewrite -!mulrA ltr_pmul2l ?subr_gt0 // !mulrA.
+exact: sharp_lt_classic.
+Qed.
+
+End GapOrder.

@@ -98,3 +98,24 @@ Lemma disagreementC pi pi' : disagreement pi pi' = disagreement pi' pi.
 Proof. by do 2!apply: eq_bigr => ? _; apply: tvC. Qed.
 
 End Disagreement.
+
+(** ** A maximum is attained, unless it is that of no terms *)
+
+Lemma bigmax_attained (F : realFieldType) (I : finType) (P : pred I) (x : I -> F) :
+  \big[Num.max/0]_(i | P i) x i = 0 \/
+  exists2 i, P i & \big[Num.max/0]_(i | P i) x i = x i.
+Proof.
+elim/big_rec: _ => [|i y Pi IH]; first by left.
+by case: leP => _ //; right; exists i.
+Qed.
+
+Lemma disagreement_attained (F : realFieldType) (I S A : finType) (pi pi' : I -> S -> A -> F) :
+  disagreement pi pi' = 0 \/ exists f s, disagreement pi pi' = tv (pi f s) (pi' f s).
+Proof.
+have [E|[f _ fE]] := bigmax_attained xpredT (fun f => \big[Num.max/0]_s tv (pi f s) (pi' f s)).
+  by left; apply: E.
+rewrite /disagreement fE.
+have [->|[s _ ->]] := bigmax_attained xpredT (fun s => tv (pi f s) (pi' f s)).
+  by left.
+by right; exists f, s.
+Qed.

@@ -6,7 +6,7 @@
     c = exp (osc (z - z') / 2), and [(c - 1) / (c + 1)] is tanh (osc (z - z') / 4). *)
 From mathcomp Require Import all_ssreflect all_algebra.
 From mathcomp.algebra_tactics Require Import ring.
-From mdtheory Require Import Model Tv.
+From mdtheory Require Import Model Tv Robustness.
 
 Set Implicit Arguments.
 Unset Strict Implicit.
@@ -106,4 +106,30 @@ have d0 : 0 < c + 1 by rewrite addr_gt0 ?ltr01.
 rewrite /tv /normalised !big_bool /= (addrC 1 c) -!mulrBl !normrM !(distrC 1 c).
 rewrite ger0_norm ?subr_ge0 // ger0_norm ?invr_ge0 ?(ltW d0) //.
 by field; rewrite gt_eqF.
+Qed.
+
+(** ** Policies *)
+
+(** If, in every rendering and state, the odds of any two actions differ by a factor of at most
+    [c ^+ 2]. *)
+Corollary softmax_disagreement (F : realFieldType) (I S A : finType) (u u' : I -> S -> A -> F) c :
+  (forall f s a, 0 < u f s a) -> (forall f s a, 0 < u' f s a) -> 1 <= c ->
+  (forall f s a b, u f s a * u' f s b <= c ^+ 2 * (u' f s a * u f s b)) ->
+  disagreement (fun f s => normalised (u f s)) (fun f s => normalised (u' f s)) <=
+    (c - 1) / (c + 1).
+Proof.
+move=> u0 u'0 c1 odds; apply: disagreement_le => [|f s]; last exact: softmax_tv.
+by rewrite divr_ge0 ?subr_ge0 // addr_ge0 // (le_trans ler01).
+Qed.
+
+Corollary softmax_robustness (F : realFieldType) (I S A : finType) (w : family F I)
+    (u : I -> S -> A -> F) c :
+  (forall f s a, 0 < u f s a) -> 1 <= c ->
+  (forall f g s a b, in_training w f -> ~~ in_training w g ->
+     u f s a * u g s b <= c ^+ 2 * (u g s a * u f s b)) ->
+  robustness w (fun f s => normalised (u f s)) <= (c - 1) / (c + 1).
+Proof.
+move=> u0 c1 odds; apply: robustness_le => [|f g s fT gH].
+  by rewrite divr_ge0 ?subr_ge0 // addr_ge0 // (le_trans ler01).
+by apply: softmax_tv => // a b; apply: odds.
 Qed.

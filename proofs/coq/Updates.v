@@ -256,3 +256,80 @@ move=> V V' PV PV' J J'; rewrite !two_train_mean !two_general_mean /J /J'.
 rewrite !(value _ _ (PV _)) !(value _ _ (PV' _)) /bad subr0 subrr; split=> //.
 by rewrite ltr_add2l ltr_pmul2l ?subr_gt0 // ltr_pmul2r ?invr_gt0 ?ltr01.
 Qed.
+
+(** ** The largest expected advantage, and A8 as a slope *)
+
+Section Largest.
+
+Variables (F : realFieldType) (I S A : finType) (m : mdp F S A) (w : family F I).
+Implicit Types (pi : I -> S -> A -> F) (V d : I -> S -> F).
+Notation gamma := (discount m).
+Notation Delta := (reward_range m).
+Notation M := (train_mass w).
+
+(** epsilon, the largest absolute expected advantage in a training rendering. *)
+Definition advantage_bound V0 pi1 : F :=
+  \big[Num.max/0]_(f | in_training w f) \big[Num.max/0]_s
+    `|expect (pi1 f s) (advantage m (V0 f) s)|.
+
+Lemma advantage_le_bound V0 pi1 f s :
+  in_training w f -> `|expect (pi1 f s) (advantage m (V0 f) s)| <= advantage_bound V0 pi1.
+Proof.
+move=> fT; apply: le_trans (le_bigmax (P := in_training w) (fun f => _) fT).
+exact: (le_bigmax (P := xpredT) (fun s => `|expect (pi1 f s) (advantage m (V0 f) s)|)).
+Qed.
+
+Theorem training_two_sided_max pi0 V0 d0 pi1 V1 :
+  (forall f, policy (pi0 f)) -> (forall f, policy (pi1 f)) ->
+  (forall f, is_value m (pi0 f) (V0 f)) -> (forall f, is_value m (pi1 f) (V1 f)) ->
+  (forall f, is_occupancy m (pi0 f) (d0 f)) ->
+  `|train_mean w (fun f => return_of m (V1 f)) - surrogate m w V0 d0 pi1| <=
+    2%:R * gamma * advantage_bound V0 pi1 / (1 - gamma) ^+ 2 * train_shift m w d0 pi1 pi0.
+Proof.
+by move=> P0 P1 PV0 PV1 Pd0; apply: training_two_sided => // f s; apply: advantage_le_bound.
+Qed.
+
+Theorem training_bound_max pi0 V0 d0 pi1 V1 :
+  (forall f, policy (pi0 f)) -> (forall f, policy (pi1 f)) ->
+  (forall f, is_value m (pi0 f) (V0 f)) -> (forall f, is_value m (pi1 f) (V1 f)) ->
+  (forall f, is_occupancy m (pi0 f) (d0 f)) ->
+  surrogate m w V0 d0 pi1 -
+    2%:R * gamma * advantage_bound V0 pi1 / (1 - gamma) ^+ 2 * train_shift m w d0 pi1 pi0 <=
+  train_mean w (fun f => return_of m (V1 f)).
+Proof.
+by move=> P0 P1 PV0 PV1 Pd0; apply: training_bound => // f s; apply: advantage_le_bound.
+Qed.
+
+Theorem generalization_bound_max pi0 V0 d0 pi1 V1 :
+  let R := robustness w pi1 in
+  (forall f, policy (pi0 f)) -> (forall f, policy (pi1 f)) ->
+  (forall f, is_value m (pi0 f) (V0 f)) -> (forall f, is_value m (pi1 f) (V1 f)) ->
+  (forall f, is_occupancy m (pi0 f) (d0 f)) ->
+  surrogate m w V0 d0 pi1 -
+    2%:R * gamma * advantage_bound V0 pi1 / (1 - gamma) ^+ 2 * train_shift m w d0 pi1 pi0
+    - (1 - M) * R * Delta / ((1 - gamma) * (1 - gamma * (1 - R))) <=
+  general_mean w (fun f => return_of m (V1 f)).
+Proof.
+by move=> R P0 P1 PV0 PV1 Pd0; apply: generalization_bound => // f s; apply: advantage_le_bound.
+Qed.
+
+End Largest.
+
+(** The difference of the right side of A7, and its sign, as a slope. *)
+Lemma robustness_pays_slope (F : realFieldType) (gamma Delta M R R' L penalty : F) :
+  0 <= gamma -> gamma < 1 -> 0 <= R -> 0 <= R' ->
+  (L - penalty - (1 - M) * R' * Delta / ((1 - gamma) * (1 - gamma * (1 - R')))) -
+  (L - penalty - (1 - M) * R * Delta / ((1 - gamma) * (1 - gamma * (1 - R)))) =
+    (R' - R) * (- (1 - M) * Delta / ((1 - gamma * (1 - R)) * (1 - gamma * (1 - R')))).
+Proof.
+move=> g0 g1 R0 R0'; rewrite robustness_pays_exactly //.
+by rewrite (mulrC (1 - gamma * (1 - R'))); move: (_ * _)^-1 => x; ring.
+Qed.
+
+Lemma slope_lt0 (F : realFieldType) (gamma Delta M R R' : F) :
+  0 <= gamma -> gamma < 1 -> 0 < Delta -> M < 1 -> 0 <= R -> 0 <= R' ->
+  - (1 - M) * Delta / ((1 - gamma * (1 - R)) * (1 - gamma * (1 - R'))) < 0.
+Proof.
+move=> g0 g1 D0 M1 R0 R0'; rewrite !mulNr oppr_lt0 divr_gt0 ?mulr_gt0 ?sharp_denominator_gt0 //.
+by rewrite subr_gt0.
+Qed.
