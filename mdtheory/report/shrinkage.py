@@ -114,6 +114,11 @@ def _panel(axis: Any, curves: Sequence[Curve], name: str) -> None:
             aside, mean, [mean - low, high - mean], fmt="o", markersize=3, color=colour,
             elinewidth=0.9, capsize=2, label=f"trained, {words}",
         )  # fmt: skip
+        apart = np.isin(curve.ratios, [departure.ratio for departure in curve.departures(name)])
+        axis.plot(
+            aside[apart], mean[apart], "o", markersize=3.2, color=colour, markerfacecolor="white",
+            zorder=5, label="trained, apart from B6" if k == 0 and apart.any() else None,
+        )  # fmt: skip
     ratios = curves[0].ratios
     axis.set_xscale("symlog", linthresh=_SHOWN_RATIO, linscale=0.4)
     axis.set_xlim(-0.4 * _SHOWN_RATIO, 1.6 * ratios[-1])
@@ -376,7 +381,8 @@ def shrinkage_section(study: Study) -> Section:
             Picture.of(
                 shrinkage_figure(study),
                 caption="Trained agents (points, 95 % intervals over seeds) and B6 (lines) from the"
-                " same seeds' pulls. Dashed: the same linear theory with every agent's own"
+                " same seeds' pulls. Hollow points: the paired difference from B6 excludes 0, so there"
+                " the linear theory is left. Dashed: the same linear theory with every agent's own"
                 " curvatures. Dotted: the floor below which B6 lets no distillation go. In the last"
                 " column the policies saturate.",
                 command=COMMAND,
