@@ -381,8 +381,8 @@ def shrinkage_section(study: Study) -> Section:
             Picture.of(
                 shrinkage_figure(study),
                 caption="Trained agents (points, 95 % intervals over seeds) and B6 (lines) from the"
-                " same seeds' pulls. Hollow points: the paired difference from B6 excludes 0, so there"
-                " the linear theory is left. Dashed: the same linear theory with every agent's own"
+                " same seeds' pulls. Hollow: the paired difference from B6 excludes 0, so there the"
+                " linear theory is left. Dashed: the same linear theory with every agent's own"
                 " curvatures. Dotted: the floor below which B6 lets no distillation go. In the last"
                 " column the policies saturate.",
                 command=COMMAND,
