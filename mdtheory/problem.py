@@ -69,7 +69,8 @@ class Problem:
 
 
 class Instance(NamedTuple):
-    """A problem with the policy under test, and the policy before an update if there is one.
+    """A problem with the policy under test and, if there is one, a baseline: a second policy, the
+    one before an update or another agent.
 
     `check(*instance)` checks it.
     """

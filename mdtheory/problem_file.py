@@ -2,8 +2,8 @@
 
 Keys: `discount`, `initial` [S], `transition` [S][A][S], `reward` [S][A], optional `reward_bounds`
 [2], `weights` [F], `train` [F] booleans, `policies` [F][S][A] (the latent policy under each
-rendering), optional `baseline_policies` [F][S][A] (the policy before an update).  A number is a
-JSON number or a string such as "9/10"; read exactly, 0.1 is 1/10.
+rendering), optional `baseline_policies` [F][S][A] (a second policy, the one before an update or
+another agent).  A number is a JSON number or a string such as "9/10"; read exactly, 0.1 is 1/10.
 """
 
 from __future__ import annotations

@@ -195,9 +195,15 @@ def check_text(texts: dict[str, str]) -> None:
 def run_coq(folder: Path, name: str) -> str:
     """What coqc prints when it compiles `name`.v, as text."""
     command = ["coqc", "-q", "-w", "none", "-Q", ".", "mdtheory", f"{name}.v"]
-    options = {"capture_output": True, "encoding": "utf-8", "errors": "replace"}
     try:
-        done = subprocess.run(command, cwd=folder, timeout=TIMEOUT, **options)
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            timeout=TIMEOUT,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+        )
     except subprocess.TimeoutExpired:
         raise RejectedError(f"{name}.v: takes more than {TIMEOUT} seconds") from None
     if done.returncode:

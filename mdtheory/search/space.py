@@ -37,7 +37,7 @@ class Space:
 
     Attributes:
         n_states, n_actions, n_renderings, n_train: sizes; the first renderings are trained on.
-        with_baseline: whether there is a policy before an update.
+        with_baseline: whether there is a second policy, the baseline.
         discount, robustness: fixed values of γ and R, or None.  A fixed R needs two actions and a
             held-out rendering: the first and the last rendering then differ by exactly R in the
             state where t is largest.

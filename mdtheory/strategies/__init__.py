@@ -292,7 +292,7 @@ def instances(
     """Problems with a policy; limits as in `problems` and `policy_pairs`.
 
     Args:
-        baseline: whether there is a policy before an update; None leaves it open.
+        baseline: whether there is a second policy; None leaves it open.
     """
     one_of("baseline", baseline, (*_BOTH, None))
     of_policy = (min_robustness, max_robustness, max_distance)
