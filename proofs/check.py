@@ -225,7 +225,8 @@ def layers(texts: dict[str, str]) -> list[list[str]]:
 
 def compile_all(texts: dict[str, str], build: Path) -> None:
     """Compiles into `build`; what is there already, of the same text, is not compiled again."""
-    needs, changed = required(texts), set()
+    needs = required(texts)
+    changed: set[str] = set()
     with ThreadPoolExecutor(2) as pool:
         for layer in layers(texts):
             for name in layer:
