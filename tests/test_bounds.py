@@ -84,6 +84,24 @@ def test_symbols_are_known_by_name_whatever_their_assumptions():
     assert bound.id == "gap <= R"
 
 
+def test_an_equation_holds_only_where_both_sides_are_equal():
+    gap, robust = QUANTITIES["gap"].symbol, QUANTITIES["robustness"].symbol
+    bound = Bound(relation=sympy.Eq(gap, robust))
+    assert bound.id == "gap == R"
+    for kind in (Fraction, float):
+        for value, verdict in (("1/4", "violated"), ("1/2", "holds"), ("3/4", "violated")):
+            values = {"gap": kind(Fraction(value)), "robustness": kind(Fraction(1, 2))}
+            found = judge(bound, values)
+            assert found.verdict == verdict
+            assert found.slack == -abs(kind(Fraction(value)) - kind(Fraction(1, 2)))
+    apart = {"gap": 0.25, "robustness": 0.5}
+    assert judge(bound, apart, radii={"gap": 0.01}, settle=lambda *_: None).verdict == "violated"
+    near = judge(
+        bound, {"gap": 0.5, "robustness": 0.5}, radii={"gap": 0.01}, settle=lambda *_: None
+    )
+    assert near.verdict == "undecided"
+
+
 def test_conditions_decide_where_a_bound_applies():
     bound = parse_bound("gap <= 0 if R < 1/2 and M == 1/4")
     assert judge(bound, VALUES).verdict == "not applicable"

@@ -213,6 +213,13 @@ def test_statements_without_premises_are_left_to_their_own_proofs(statement):
     assert prove_by_z3(STATEMENTS[statement]) is None
 
 
+def test_an_equation_is_not_proved_by_half_of_it():
+    coverage = STATEMENTS["A0"]
+    assert prove(coverage) is not None
+    equation = sympy.Eq(coverage.lhs, coverage.rhs, evaluate=False)
+    assert prove(Bound(relation=equation)) is None
+
+
 def test_nothing_is_proved_of_divergences_which_may_be_infinite():
     assert prove(parse_bound("K_max <= K_max + 1")) is None
 
