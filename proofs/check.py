@@ -17,6 +17,7 @@ Exit status 0 if all of it is so, 1 if something is not, 2 if there is no Coq to
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import re
 import shutil
@@ -51,10 +52,12 @@ PREAMBLE = "\n".join(
 OPTIONS = ("Set Implicit Arguments", "Unset Strict Implicit", "Unset Printing Implicit Defensive")
 OPENED = ("Import Order.TTheory GRing.Theory Num.Theory", "Local Open Scope ring_scope")
 
+EXPLICITLY = "Set Printing All."
 FORBIDDEN = re.compile(
     r"\b(Admitted|admit|Admit|give_up|Axioms?|Parameters?|Conjectures?|Primitive|Declare|Module"
     r"|(?:Guard|Positivity|Universe)\s+Checking|bypass_check|Extract\w*|Load|Cd|Drop|Redirect"
     r"|Infix|Coercion|Canonical|Register|Goal|Abort)\b|-?type-in-type|\bNotation\s+\""
+    r"|\b(?:Number|String|Numeral|Reserved)\s+Notation\b|#\[|^(?:Record|Structure|Class)\b.*:>"
 )
 """Words that assume something, hide something, or make a statement look like another one."""
 ONLY_IN_SECTIONS = re.compile(r"\b(Hypothes[ie]s|Variables?|Context|Let)\b")
@@ -242,11 +245,13 @@ def compile_all(texts: dict[str, str], build: Path) -> None:
 # 4 and 5: asking Coq
 
 
-def ask(build: Path, questions: dict[str, str], modules: Iterable[str]) -> dict[str, str]:
+def ask(
+    build: Path, questions: dict[str, str], modules: Iterable[str], *options: str
+) -> dict[str, str]:
     """Coq's answer to each command, by key.  Our own files are not imported: names are printed in
     full, and no notation of theirs can make something look like something else."""
     lines = [PREAMBLE, f"From mdtheory Require {' '.join(modules)}."]
-    lines += ["Set Printing Width 100.", "Unset Printing Implicit Defensive."]
+    lines += ["Set Printing Width 100.", "Unset Printing Implicit Defensive.", *options]
     lines += ["Local Open Scope ring_scope."]
     for key, command in questions.items():
         lines += [f'Goal True. idtac "@@{key}". Abort.', command]
@@ -282,18 +287,28 @@ def check_assumptions(texts: dict[str, str], build: Path) -> list[str]:
 
 
 def printed_statements(texts: dict[str, str], build: Path) -> str:
-    """The theorems of Statements.v and every definition of ours that they rest on, by Coq."""
+    """The theorems of Statements.v and every definition of ours that they rest on, by Coq.
+
+    Coq shows `x + y` whatever addition it is: which one stands in a hidden argument.  So each is
+    also printed with nothing hidden, for the names in it and for a digest of it.
+    """
     reached = [f"Statements.{name}" for name in theorems(texts["Statements"])]
     defined = [f"{file}.{name}" for file, text in texts.items() for name in definitions(text)]
     questions = {name: f"Check @{name}." for name in reached}
-    answers = ask(build, questions | {name: f"Print {name}." for name in defined}, texts)
+    questions |= {name: f"Print {name}." for name in defined}
+    shown = ask(build, questions, texts)
+    explicit = ask(build, questions, texts, EXPLICITLY)
     ours = re.compile(rf"\b(?:{'|'.join(texts)})\.[A-Za-z_][\w']*")
+    blocks = []
     for name in reached:  # which grows meanwhile
-        if name not in answers:
-            answers |= ask(build, {name: f"Print {name}."}, texts)
-        answers[name] = answers[name].split("\n\nArguments")[0]
-        reached += [n for n in dict.fromkeys(ours.findall(answers[name])) if n not in reached]
-    return INTRODUCTION + "\n\n".join(answers[name] for name in reached) + "\n"
+        if name not in shown:
+            shown |= ask(build, {name: f"Print {name}."}, texts)
+            explicit |= ask(build, {name: f"Print {name}."}, texts, EXPLICITLY)
+        digest = hashlib.sha256(" ".join(explicit[name].split()).encode()).hexdigest()
+        text = shown[name].split("\n\nArguments")[0]
+        blocks.append(f"{text}\n(* with nothing hidden: sha256 {digest} *)")
+        reached += [n for n in dict.fromkeys(ours.findall(explicit[name])) if n not in reached]
+    return INTRODUCTION + "\n\n".join(blocks) + "\n"
 
 
 def check_statements(printed: str, kept: Path) -> None:

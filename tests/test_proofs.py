@@ -295,6 +295,41 @@ A0_ONE_STATE = "Theorem A0_coverage (F : realFieldType) (I A : finType) (m : mdp
 A2_CLAIM = "gap <= A2_bound train_mass robustness reward_range discount"
 RANGE = "(1 - train_mass) * reward_range / (1 - discount)"
 AFTER_VALUES = "(forall f, policy (pi f)) -> (forall f, is_value m (pi f) (V f)) ->\n  A0_claim"
+LOOKALIKE = """
+Section Points.
+Variable F : realFieldType.
+Definition same (x y : F) := x == y.
+Definition never (x y : F) := false.
+Fact never_def (x y : F) : never x y = (y != x) && same x y.
+Proof. by rewrite /never /same eq_sym andNb. Qed.
+Fact same_refl : reflexive same. Proof. by move=> x; apply: eqxx. Qed.
+Fact same_anti : antisymmetric same. Proof. by move=> x y /andP[/eqP]. Qed.
+Fact same_trans : transitive same. Proof. by move=> y x z /eqP-> /eqP->; apply: eqxx. Qed.
+Definition points : porderType ring_display :=
+  POrderType ring_display F (LePOrderMixin never_def same_refl same_anti same_trans).
+End Points.
+
+Theorem only_at_one (F : realFieldType) (gamma lo hi R : F) :
+  0 <= gamma -> gamma < 1 -> 0 <= R -> (R : points F) <= 1 -> lo <= hi ->
+  exists (m : mdp F boolF boolF) (pi pi' : boolF -> boolF -> F),
+  [/\\ [/\\ discount m = gamma, reward_min m = lo & reward_max m = hi],
+      (exists s a, reward m s a = lo) /\\ (exists s a, reward m s a = hi),
+      policy pi /\\ policy pi',
+      forall s, tv (pi s) (pi' s) = R &
+      forall V V', is_value m pi V -> is_value m pi' V' ->
+        return_of m V - return_of m V' = sharp gamma (hi - lo) R].
+Proof. by move=> g0 g1 R0 R1; apply: sharp_attained => //; have /eqP-> : R == 1 := R1. Qed.
+"""
+"""An order on a field that is printed as `<=` and is equality; R <= 1 then means R = 1."""
+
+
+def with_lookalike() -> dict[str, str]:
+    changed = replaced("Statements", "exact: sharp_attained.", "exact: only_at_one.")["Statements"]
+    start = changed.index("Theorem A2_sharp_attained ")
+    there = changed[start:].replace("R <= 1 -> lo <= hi", "(R : points F) <= 1 -> lo <= hi", 1)
+    return {"Statements": changed[:start] + there, "Tight": TEXTS["Tight"] + LOOKALIKE}
+
+
 WEAKENED = {
     "less general": (
         {
@@ -320,6 +355,10 @@ WEAKENED = {
     "reversed": (
         replaced("Statements", A2_CLAIM, A2_CLAIM.replace("<=", ">=")),
         r"Statements\.v does not compile:",
+    ),
+    "an order that looks the same": (
+        with_lookalike(),
+        r"statements\.txt does not:\nStatements\.A2_sharp_attained",
     ),
     "a companion less": (
         {"Statements": without_theorems("A2_sharp_attained_gap")(TEXTS["Statements"])},
@@ -372,7 +411,8 @@ def test_a_changed_definition_of_the_model_is_not_what_statements_txt_says(tmp_p
     )
     answer = check.ask(tmp_path, {"tv": "Print Model.tv."}, ["Model"])["tv"]
     assert answer.startswith("Model.tv = ")
-    assert answer.split("\n\nArguments")[0] not in kept
+    shown = answer.split("\n\nArguments")[0]
+    assert not any(block.startswith(shown) for block in kept)
 
 
 # The command
