@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import numbers
 from fractions import Fraction
 from typing import Any
 
@@ -28,6 +29,7 @@ from mdtheory.statements import PAIR_BOUNDS, PART_B, SHRINKAGE, Bound
 PAIRWISE = ("disagreement", "divergence", "mean_disagreement", "mean_divergence")
 """The quantities of ordered pairs that `check_agents` reports."""
 
+MOST_AGENTS = 1000
 _LOGIT_AXES = ("k", "f", "s", "a")
 
 
@@ -61,10 +63,14 @@ def check_agents(
         raise ValueError(f"give agents or logits, got {'neither' if agents is None else 'both'}")
     if logits is not None:
         logits = validation.parse_array("logits", logits, _LOGIT_AXES)
-        agents = _softmax(np.asarray(logits, dtype=np.float64))
+        if logits.dtype.kind != "f":  # exactly, before rounding; it changes no policy
+            logits = logits - logits.max(axis=-1, keepdims=True)
+        agents = _softmax(logits.astype(np.float64))
     policies = _stacked(problem, agents)
     sizes = (problem.renderings.n_renderings, problem.mdp.n_states, problem.mdp.n_actions)
     validation.require_shape("agents", policies, ("f", "s", "a"), sizes)
+    shapes = {"mdp": problem.mdp.batch_shape, "weights": problem.renderings.weights.shape[:-1]}
+    validation.broadcast_batches(shapes | {"agents": policies.shape[:-4]})
     n_agents = policies.shape[-4]
     if n_agents < 2:
         raise ValueError(f"agents must be two or more, got {n_agents}")
@@ -104,7 +110,7 @@ def check_shrinkage(
     when every number is rational; see `mdtheory.shrinkage.spurious_variance`.
 
     Args:
-        n_agents: N, at least 2.
+        n_agents: N, from 2 to 1000: an N x N system is solved exactly.
         distillation: the coefficient alpha, 0 or more.
         task_curvature: h, positive.
         divergence_curvature: g, positive.
@@ -114,16 +120,20 @@ def check_shrinkage(
     Raises:
         ValueError: for numbers outside these ranges.
     """
-    numbers = {
+    given = {
         "distillation": distillation,
         "task_curvature": task_curvature,
         "divergence_curvature": divergence_curvature,
         "pull_variance": pull_variance,
         "pull_correlation": pull_correlation,
     }
-    rational = {name: _rational(name, value) for name, value in numbers.items()}
-    if not isinstance(n_agents, int) or n_agents < 2:
-        raise ValueError(f"n_agents must be a whole number of at least 2, got {n_agents!r}")
+    rational = {name: _rational(name, value) for name, value in given.items()}
+    is_whole = isinstance(n_agents, numbers.Integral) and not isinstance(n_agents, bool)
+    if not is_whole or not 2 <= n_agents <= MOST_AGENTS:
+        raise ValueError(
+            f"n_agents must be a whole number from 2 to {MOST_AGENTS}, got {n_agents!r}"
+        )
+    n_agents = int(n_agents)
     variance = spurious_variance(n_agents, **rational)
     quantities = {"n_agents": Fraction(n_agents), **rational, "spurious_variance": variance}
     return Report(arithmetic="exact", quantities=quantities, bounds=(judge(SHRINKAGE, quantities),))
@@ -154,10 +164,11 @@ def _stacked(problem: Problem, agents: Any) -> np.ndarray:
         policies.append(agent)
     if not policies:
         raise ValueError("agents must be two or more, got 0")
-    if all(policy.exact for policy in policies):
-        return np.stack([policy.probabilities for policy in policies], axis=-4)
-    floats = [policy.probabilities.astype(np.float64) for policy in policies]
-    return np.stack(floats, axis=-4)
+    arrays = [policy.probabilities for policy in policies]
+    validation.broadcast_batches({f"agents[{k}]": a.shape[:-3] for k, a in enumerate(arrays)})
+    if not all(policy.exact for policy in policies):
+        arrays = [array.astype(np.float64) for array in arrays]
+    return np.stack(np.broadcast_arrays(*arrays), axis=-4)
 
 
 def _with_last_axis(problem: Problem) -> Problem:
@@ -189,7 +200,8 @@ def _convexity(policies: np.ndarray, weights: Any, train_mask: np.ndarray) -> Bo
     if weights is None:
         weights = [Fraction(1, n_agents)] * n_agents
     weights = validation.parse_array("weights", weights, ("k",))
-    validation.require_shape("weights", weights, ("k",), (n_agents,))
+    if weights.shape != (n_agents,):
+        raise ValueError(f"weights must have shape [k: {n_agents}], got {list(weights.shape)}")
     in_rationals = policies.dtype == object and weights.dtype.kind != "f"
     rational = validation.unify(weights.dtype.kind != "f", "weights", weights, ("k",))
     weights = validation.distribution("weights", rational, ("k",))
@@ -237,6 +249,11 @@ def _oscillation(difference: np.ndarray) -> np.ndarray:
 def _softmax_bound(own: np.ndarray, other: np.ndarray) -> BoundResult:
     """B5 for logits [..., F, S, A] of two agents."""
     z, y = own.astype(np.float64), other.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _judge_softmax(own, other, z, y)
+
+
+def _judge_softmax(own: np.ndarray, other: np.ndarray, z: Any, y: Any) -> BoundResult:
     distance = robustness.total_variation(_softmax(z), _softmax(y))
     quantities = {
         "disagreement": distance.max(axis=(-2, -1)),

@@ -32,6 +32,8 @@ from mdtheory.statements import (
 
 LARGEST_EXACT = 64
 """States up to which a float64 comparison that rounding leaves open is decided in rationals."""
+LARGEST_UNSOLVED = 300
+"""The same for bounds whose quantities need no linear system."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -157,6 +159,10 @@ def check(
 
 
 _BUILT_IN = QUANTITIES | PAIR_QUANTITIES
+_OF_POLICIES = frozenset(
+    ("robustness", "full_robustness", "baseline_robustness", "disagreement", "divergence")
+)
+"""Quantities that need no linear system, and so may be rational at any number of states."""
 _INFINITE = ("divergence", "mean_divergence")
 """Quantities that may be infinite."""
 _ALWAYS = ("train_return", "general_return", "heldout_return", "gap", "train_mass")
@@ -188,7 +194,9 @@ def _exact_quantities(
     def settle(bound: Bound, index: tuple[int, ...]) -> dict[str, Any] | None:
         if isinstance(instance.problem.mdp, SparseMDP):
             return None
-        if instance.problem.mdp.n_states > LARGEST_EXACT:
+        needs_solve = {q.name for q in bound.quantities} - _OF_POLICIES
+        limit = LARGEST_EXACT if needs_solve else LARGEST_UNSOLVED
+        if instance.problem.mdp.n_states > limit:
             return None
         if index not in measurements:
             measurements[index] = Measurement.of(*instance.single(index).in_rationals())

@@ -16,7 +16,13 @@ from rich.table import Table
 from mdtheory import command_line, files, validation
 from mdtheory.check import check
 from mdtheory.problem_file import dump_problem, load_problem
-from mdtheory.statements import PAIR_QUANTITIES, QUANTITIES, STATEMENTS
+from mdtheory.statements import (
+    AGENT_QUANTITIES,
+    PAIR_QUANTITIES,
+    QUANTITIES,
+    SHRINKAGE_QUANTITIES,
+    STATEMENTS,
+)
 from mdtheory.toys import TOYS, environment_id, make_toy
 
 
@@ -221,13 +227,23 @@ class Atlas:
 
 @dataclass(frozen=True)
 class Quantities:
-    """List the quantities that a bound may speak about: name, symbol, domain, meaning."""
+    """List the quantities: name, symbol, domain, meaning. A bound as text may speak about those of
+    a problem, a policy and a baseline."""
 
     def run(self) -> int:
-        table = Table("name", "symbol", "domain", "meaning")
-        for q in (*QUANTITIES.values(), *PAIR_QUANTITIES.values()):
-            table.add_row(q.name, q.symbol.name, escape(q.domain), q.meaning)
-        Console().print(table)
+        for title, quantities in (
+            ("Of a problem and a policy", QUANTITIES),
+            ("Further ones with a baseline, a second policy", PAIR_QUANTITIES),
+            ("Of several agents: mdtheory.check_agents", AGENT_QUANTITIES),
+            ("Of linearised distillation: mdtheory.check_shrinkage", SHRINKAGE_QUANTITIES),
+        ):
+            table = Table(title=title, title_justify="left")
+            table.add_column("name", no_wrap=True)
+            for column in ("symbol", "domain", "meaning"):
+                table.add_column(column)
+            for q in quantities.values():
+                table.add_row(q.name, q.symbol.name, escape(q.domain), q.meaning)
+            Console().print(table)
         return 0
 
 

@@ -501,8 +501,11 @@ class _Radii:
         if name in ("baseline_train_return", "baseline_general_return"):
             excess = self.excess_return(m.baseline, m._baseline_occupancy)
             return 2 * (excess + unit * largest_return)
-        if name in ("full_robustness", "baseline_robustness", "disagreement"):
+        if name in ("full_robustness", "baseline_robustness"):
             return zero + 2 * unit
+        if name in ("disagreement", "divergence", "mean_disagreement", "mean_divergence"):
+            # Equal doubles describe equal policies, which nothing separates.
+            return m.xp.where(m.disagreement > 0, 2 * getattr(self, name)(), zero)
         if name == "train_mass":
             return m.xp.where(m.unseen_mass > 0, zero + 2 * unit, zero)
         if name == "robustness":
@@ -567,6 +570,9 @@ class _Radii:
         occupancy = self.occupancy(self.m.policy, self.m.occupancy)
         return (1 - self.m.discount) * occupancy + self.unit
 
+    def disagreement(self) -> Any:
+        return self.m.weights[..., 0] * 0 + self.unit
+
     def state_divergence(self) -> Any:
         """Largest error of a state's divergence, [...]; doubles show exactly where it is infinite.
 
@@ -584,11 +590,15 @@ class _Radii:
         return self.m.xp.where(self.m.divergence < float("inf"), radius, radius * 0)
 
     def mean_divergence(self) -> Any:
-        """Infinite where a state's divergence is: rounding may tell whether it is visited."""
+        """Infinite where a state's divergence is and rounding hides whether it is visited."""
         m = self.m
-        occupancy = (1 - m.discount) * self.occupancy(m.policy, m.occupancy)
+        error = self.occupancy(m.policy, m.occupancy)
+        train = m.occupancy[..., m.train, :] * (m.weights[..., m.train, None] > 0)
+        infinite = m.state_divergence[..., m.train, :] == float("inf")
+        surely = (infinite & (train > 2 * error[..., None, None])).any(axis=-1).any(axis=-1)
+        occupancy = (1 - m.discount) * error
         radius = self.state_divergence()
         finite = m.divergence < float("inf")
         largest = m.xp.where(finite, m.divergence, radius * 0)
         radius = radius + (occupancy + self.unit) * largest
-        return m.xp.where(finite, radius, radius + float("inf"))
+        return m.xp.where(surely, radius * 0, m.xp.where(finite, radius, radius + float("inf")))

@@ -193,6 +193,21 @@ def test_softmax_bound_holds_and_two_actions_attain_it():
     assert set(near["B5"].verdict) == {"holds"}
 
 
+def test_exact_logits_are_shifted_before_they_are_rounded():
+    huge = 10**17
+    report = check_agents(ONE_STATE, logits=[[[[huge + 1, huge]]] * 2, [[[huge, huge]]] * 2])
+    assert report.quantities["disagreement"] == pytest.approx(math.tanh(1 / 2) / 2)
+    assert report["B5"].lhs == pytest.approx(report.quantities["disagreement"])
+
+
+def test_a_batch_of_one_agent_broadcasts_against_another_agent():
+    case = float_case(np.random.default_rng(9))
+    batch = np.random.default_rng(10).dirichlet(np.ones(3), (5, 4, 4))
+    report = check_agents(case.problem, [batch, case.policy])
+    assert report["B1"].rhs.shape == (5, 2)
+    assert check_shrinkage(np.int64(2), 1)["B6"].verdict == "holds"
+
+
 def test_logits_that_differ_by_a_constant_are_the_same_policy():
     report = check_agents(ONE_STATE, logits=[[[[1, 5]]] * 2, [[[-2, 2]]] * 2])
     assert report["B5"].lhs.tolist() == [0, 0]
@@ -322,7 +337,12 @@ ERRORS: list[tuple[Callable[[], object], str]] = [
     (lambda: check(TOY.problem, TOY.policy, bounds=["B6"]),
      "distillation is no quantity of a policy and a baseline; mdtheory.check_shrinkage measures"
      " it"),
-    (lambda: check_shrinkage(1, 1), "n_agents must be a whole number of at least 2, got 1"),
+    (lambda: check_shrinkage(1, 1), "n_agents must be a whole number from 2 to 1000, got 1"),
+    (lambda: check_shrinkage(True, 1), "n_agents must be a whole number from 2 to 1000, got True"),
+    (lambda: check_agents(TOY.problem, [TOY.policy] * 2, weights=[[1, 0], [0, 1]]),
+     "weights must have shape [k: 2], got [2, 2]"),
+    (lambda: check_agents(TOY.problem, [np.full((7, 2, 2, 2), 0.5), np.full((3, 2, 2, 2), 0.5)]),
+     "batch axes must agree, got agents[0] [7], agents[1] [3]"),
     (lambda: check_shrinkage(2, -1), "distillation must be at least 0, got -1"),
     (lambda: check_shrinkage(2, "x"), "distillation must be a number, got 'x'"),
     (lambda: check_shrinkage(2, float("inf")), "distillation must be a finite number, got inf"),

@@ -17,7 +17,7 @@ import sympy
 from mdtheory import STATEMENTS, check, cli, command_line
 from mdtheory.problem_file import dump_problem, load_problem
 from mdtheory.report.atlas import ATLAS_FILE
-from mdtheory.statements import PAIR_QUANTITIES, QUANTITIES
+from mdtheory.statements import EVERY_QUANTITY
 from mdtheory.toys import TOYS, environment_id
 from tests.random_problems import toy_case
 
@@ -328,11 +328,11 @@ def test_bad_input_to_refute_is_one_line_and_status_two(capsys, arguments, messa
     assert err == f"mdtheory: error: {message}\n"
 
 
-def test_quantities_lists_every_name_that_a_bound_may_use(capsys, monkeypatch):
+def test_quantities_lists_every_quantity(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     status, out, _ = run(capsys, "quantities")
     assert status == 0
-    for quantity in (*QUANTITIES.values(), *PAIR_QUANTITIES.values()):
+    for quantity in EVERY_QUANTITY.values():
         assert f" {quantity.name} " in out
         assert f" {quantity.symbol.name} " in out
         assert quantity.domain in out

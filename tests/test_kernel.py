@@ -89,17 +89,53 @@ def _within(value: float, truth: Enclosed, radius: float) -> bool:
         return bool(abs(truth.ball() - flint.arb(value)) <= flint.arb(radius))
 
 
-def test_an_excluded_action_in_a_state_that_is_hardly_visited_is_left_to_rationals():
-    """Whether an infinite divergence counts depends on a zero that floats may not show."""
+def test_an_infinite_divergence_is_sure_where_the_state_is_surely_visited():
     case = two_policies([Fraction(1, 2)] * 2, [1, 0])
     rough = Instance(case.problem, case.policy, case.baseline).in_floats()
     measured = Measurement.of(*rough)
-    mean, worst = PAIR_QUANTITIES["mean_divergence"], PAIR_QUANTITIES["divergence"]
-    assert (measured.value(mean), measured.radius(mean)) == (np.inf, np.inf)
-    assert (measured.value(worst), measured.radius(worst)) == (np.inf, 0)
+    for name in ("divergence", "mean_divergence"):
+        quantity = PAIR_QUANTITIES[name]
+        assert (measured.value(quantity), measured.radius(quantity)) == (np.inf, 0)
     report = check(*rough)
-    assert (report["B2"].verdict, report["B2"].decided_by) == ("holds", "float64")
+    assert [report[i].verdict for i in ("B2", "B3")] == ["holds", "holds"]
+    assert {report[i].decided_by for i in ("B1", "B2", "B3")} <= {"float64", "rationals"}
+
+
+def test_an_excluded_action_in_a_state_that_is_never_visited_is_left_to_rationals():
+    """Whether an infinite divergence counts depends on a zero that floats may not show."""
+    mdp = FiniteMDP(
+        transition=[[[1.0, 0.0]] * 2, [[0.0, 1.0]] * 2],
+        reward=[[1.0, 0.0], [0.0, 0.0]],
+        initial=[1.0, 0.0],
+        discount=0.9,
+    )
+    problem = Problem(mdp=mdp, renderings=RenderingFamily.distinct(2, train_mask=[True, False]))
+    policy = LatentPolicy([[[0.5, 0.5], [1.0, 0.0]]] * 2)
+    baseline = LatentPolicy([[[0.25, 0.75], [0.5, 0.5]]] * 2)
+    measured = Measurement.of(problem, policy, baseline)
+    assert measured.radius(PAIR_QUANTITIES["mean_divergence"]) == np.inf
+    report = check(problem, policy, baseline)
+    assert np.isfinite(report.quantities["mean_divergence"])
     assert (report["B3"].verdict, report["B3"].decided_by) == ("holds", "balls")
+
+
+def test_equal_and_deterministic_policies_are_decided_at_any_number_of_states():
+    n_states = 100
+    rng = np.random.default_rng(0)
+    mdp = FiniteMDP(
+        transition=rng.dirichlet(np.ones(n_states), (n_states, 2)),
+        reward=rng.normal(size=(n_states, 2)),
+        initial=np.full(n_states, 1 / n_states),
+        discount=0.9,
+    )
+    problem = Problem(
+        mdp=mdp, renderings=RenderingFamily.distinct(n_states, train_mask=[True, False])
+    )
+    soft = rng.dirichlet(np.ones(2), (2, n_states))
+    one, other = (np.eye(2)[rng.integers(2, size=(2, n_states))] for _ in range(2))
+    for policy, baseline in ((soft, soft), (one, soft), (soft, one), (one, other)):
+        report = check(problem, policy, baseline)
+        assert [report[i].verdict for i in ("B1", "B2", "B3")] == ["holds"] * 3
 
 
 @pytest.mark.parametrize("seed", range(3))

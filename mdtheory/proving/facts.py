@@ -190,6 +190,7 @@ _GAPS = (
         for k in ("A0", "A1", "A2", "A3", "A4", "A5", "A6", "A7", "B1")
     ),
     *(_return(symbol) for symbol in (eta, zeta, xi, eta_before, zeta_before)),
+    _distance(R, R_before, 2 * disagreement, "2*D_max", "B1, in both directions."),
     _distance(zeta, eta, gap, "gap", "The definition of the gap."),
     Fact(
         id="gap = abs(zeta - eta)",

@@ -183,7 +183,7 @@ def tables(study: Study) -> list[Table]:
             box=box.SIMPLE_HEAD,
             padding=(0, 1, 0, 0),
         )
-        for header in ("N", "c", "α/τ", "|u|²/K", "B6", "R", "B6", "gap", "B6"):
+        for header in ("N", "shared", "α/τ", "|u|²/K", "B6", "R", "B6", "gap", "B6"):
             table.add_column(header, justify="right", no_wrap=True)
         for curve in study.curves:
             if curve.setting.bandit != bandit:
@@ -215,7 +215,7 @@ def _table_row(curve: Curve, i: int, ratio: str) -> list[str]:
 def demo_report(study: Study) -> list[Any]:
     """What `mdtheory demo shrinkage` prints: renderables for rich."""
     what = (
-        f"1000 × means over {study.n_seeds} seeds with 95 % intervals; c is the share of training"
+        f"1000 × means over {study.n_seeds} seeds with 95 % intervals; shared is that of training"
         " renderings in common, B6 the prediction from the agents' weights at α = 0"
     )
     paragraphs = [part for sentence in sentences(study) for part in ("", escape(sentence))]

@@ -40,7 +40,7 @@ Notation N := agents.
 
 Definition mean u : F := (\sum_i u i) / N.
 
-(** The loss of theory.md for pulls [us]. *)
+(** The loss, see proofs/B6.md, for pulls [us]. *)
 Definition loss h g alpha us u : F :=
   (\sum_i (h / 2%:R * (u i - us i) ^+ 2 +
            alpha / (N - 1) * \sum_(j | j != i) g / 2%:R * (u i - u j) ^+ 2)) / N.
@@ -311,7 +311,7 @@ Notation N := (agents F K).
 
 Definition mean_vector u : 'cV[F]_n := N^-1 *: \sum_i u i.
 
-(** The gradient of theory.md's loss, times N, vanishes; [H] and [G] are symmetric there. *)
+(** The gradient of the loss of proofs/B6.md, times N, vanishes; [H] and [G] are symmetric there. *)
 Definition stationary_vectors H G alpha us u : Prop :=
   forall i, H *m (u i - us i) +
     (2%:R * alpha / (N - 1)) *: (G *m (\sum_(j | j != i) (u i - u j))) = 0.
@@ -393,7 +393,7 @@ have [i _|noK] := pickP (@predT K); last by rewrite /agents (eq_card0 noK) mulr0
 by rewrite !mulr_ge0 ?(others_ge0 F i) ?ler0n.
 Qed.
 
-(** As theory.md states it. *)
+(** As proofs/B6.md states it. *)
 Corollary shrinkage_positive_definite H G alpha us u :
   positive_definite H -> positive_definite G -> 0 <= alpha ->
   stationary_vectors H G alpha us u <->

@@ -402,8 +402,8 @@ Theorem A5_occupancy_ladder (F : realFieldType) (I S A : finType) (m : mdp F S A
       A4_bound M C Delta gamma <= A3_bound M (mean_robustness m w pi d) Delta gamma].
 Proof. exact: gap_ladder. Qed.
 
-(** The on-policy mean is at most the maximum, the chance to separate, and twice the normalised
-    distance of the occupancies. *)
+(** The same without the factors that the bounds have in common; and the on-policy mean is at most
+    the maximum, *)
 Theorem A5_occupancy_order_of_quantities (F : realFieldType) (I S A : finType) (m : mdp F S A)
     (w : family F I) (pi : I -> S -> A -> F) (d : I -> S -> F) (c : I -> I -> S -> F) :
   let W := mean_occupancy_distance w pi d in
@@ -416,6 +416,7 @@ Theorem A5_occupancy_order_of_quantities (F : realFieldType) (I S A : finType) (
       C <= Rbar / (1 - discount m) & Rbar <= R].
 Proof. exact: mean_ladder. Qed.
 
+(** at most the chance to separate, *)
 Theorem A5_occupancy_mean_robustness_below_separation (F : realFieldType) (I S A : finType)
     (m : mdp F S A) (w : family F I) (pi : I -> S -> A -> F) (d : I -> S -> F)
     (c : I -> I -> S -> F) :
@@ -424,6 +425,7 @@ Theorem A5_occupancy_mean_robustness_below_separation (F : realFieldType) (I S A
   mean_robustness m w pi d <= mean_separation m w c.
 Proof. exact: mean_robustness_le_separation. Qed.
 
+(** and at most twice the normalised distance of the occupancies. *)
 Theorem A5_occupancy_mean_robustness_below_distance (F : realFieldType) (I S A : finType)
     (m : mdp F S A) (w : family F I) (pi : I -> S -> A -> F) (d : I -> S -> F) :
   (forall f, policy (pi f)) -> (forall f, is_occupancy m (pi f) (d f)) ->
