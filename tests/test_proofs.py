@@ -145,7 +145,15 @@ TEXT_CHEATS: dict[str, tuple[dict[str, str], str]] = {
     "any other option": (appended("Tv", "Set Nested Proofs Allowed."), r"usual preamble"),
     "bypass_check": (
         appended("Tv", "#[bypass_check(guard)] Fixpoint x (n : nat) : False := x n."),
-        r"bypass_check is not allowed",
+        r"not allowed: #\[bypass_check",
+    ),
+    "a notation for numbers": (
+        appended("Tv", "Number Notation nat Nat.of_num_uint Nat.to_num_uint : nat_scope."),
+        r"Number Notation is not allowed",
+    ),
+    "a coercion in a record": (
+        appended("Model", "Record x : Type := X { y :> Type }."),
+        r"not allowed: Record x",
     ),
     "a plugin": (appended("Tv", 'Declare ML Module "x".'), r"Declare is not allowed"),
     "Load": (appended("Tv", 'Load "x".'), r"Load is not allowed"),
