@@ -64,6 +64,7 @@ def check_agents(
     if logits is not None:
         logits = validation.parse_array("logits", logits, _LOGIT_AXES)
         if logits.dtype.kind != "f":  # exactly, before rounding; it changes no policy
+            logits = validation.as_exact(logits)
             logits = logits - logits.max(axis=-1, keepdims=True)
         agents = _softmax(logits.astype(np.float64))
     policies = _stacked(problem, agents)
@@ -89,9 +90,8 @@ def check_agents(
     if logits is not None:
         softmax = _softmax_bound(logits[..., own, :, :, :], logits[..., other, :, :, :])
         bounds.append(softmax)
-        quantities["logit_oscillation"] = _oscillation(
-            logits[..., own, :, :, :] - logits[..., other, :, :, :]
-        )
+        difference = logits[..., own, :, :, :] - logits[..., other, :, :, :]
+        quantities["logit_oscillation"] = _oscillation(difference).astype(np.float64)
     return Report(arithmetic=pairwise.arithmetic, quantities=quantities, bounds=tuple(bounds))
 
 

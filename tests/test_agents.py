@@ -198,6 +198,11 @@ def test_exact_logits_are_shifted_before_they_are_rounded():
     report = check_agents(ONE_STATE, logits=[[[[huge + 1, huge]]] * 2, [[[huge, huge]]] * 2])
     assert report.quantities["disagreement"] == pytest.approx(math.tanh(1 / 2) / 2)
     assert report["B5"].lhs == pytest.approx(report.quantities["disagreement"])
+    apart = [[[[2**62, -(2**62)]]] * 2, [[[-(2**62), 2**62]]] * 2]
+    assert (
+        check_agents(ONE_STATE, logits=apart).quantities["logit_oscillation"].tolist()
+        == [2.0**64] * 2
+    )
 
 
 def test_a_batch_of_one_agent_broadcasts_against_another_agent():
