@@ -7,15 +7,15 @@ and bound is computed for the trained network itself by `mdtheory.check`, not es
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import scipy.special
 
 from experiments.checkpoint import load_evaluations
 from experiments.config import TrainConfig
 from experiments.envs.pixelgrid import make_pixelgrid
-from mdtheory import FiniteMDP, LatentPolicy, Problem, Report, check
+from mdtheory import FiniteMDP, LatentPolicy, Problem, Report, check, exact
 from mdtheory.judge import VIOLATED
 from mdtheory.statements import GAP_BOUNDS, QUANTITIES
 
@@ -84,17 +84,14 @@ def exact_report(run: Path, *, seed: int = 0, agent: int = 0) -> Report:
     config = TrainConfig.load(run)
     _, logits = load_evaluations(run, config)
     policy = softmax(logits[-1, seed, agent].numpy())
-    rational = np.vectorize(Fraction, otypes=[object])(policy)
-    rational = rational / rational.sum(axis=-1, keepdims=True)
+    rational = exact.rational_rows(policy)
     problem = make_pixelgrid(config.worlds[seed]).problem
     return check(problem, LatentPolicy(rational), require_exact=True)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Action probabilities in float64, last axis."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    weights = np.exp(shifted)
-    return weights / weights.sum(axis=-1, keepdims=True)
+    return np.asarray(scipy.special.softmax(logits.astype(np.float64), axis=-1))
 
 
 def batched_problem(config: TrainConfig) -> Problem:

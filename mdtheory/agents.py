@@ -14,6 +14,7 @@ from typing import Any
 
 import flint
 import numpy as np
+from scipy.special import softmax
 
 from mdtheory import exact, robustness, validation
 from mdtheory.check import Report, check
@@ -66,7 +67,7 @@ def check_agents(
         if logits.dtype.kind != "f":  # exactly, before rounding; it changes no policy
             logits = validation.as_exact(logits)
             logits = logits - logits.max(axis=-1, keepdims=True)
-        agents = _softmax(logits.astype(np.float64))
+        agents = softmax(logits.astype(np.float64), axis=-1)
     policies = _stacked(problem, agents)
     sizes = (problem.renderings.n_renderings, problem.mdp.n_states, problem.mdp.n_actions)
     validation.require_shape("agents", policies, ("f", "s", "a"), sizes)
@@ -88,10 +89,10 @@ def check_agents(
     quantities |= {name: pairwise.quantities[name] for name in PAIRWISE}
     quantities |= {"mixture_robustness": convexity.lhs, "average_robustness": convexity.rhs}
     if logits is not None:
-        softmax = _softmax_bound(logits[..., own, :, :, :], logits[..., other, :, :, :])
-        bounds.append(softmax)
-        difference = logits[..., own, :, :, :] - logits[..., other, :, :, :]
-        quantities["logit_oscillation"] = _oscillation(difference).astype(np.float64)
+        z, y = (logits[..., k, :, :, :] for k in (own, other))
+        with np.errstate(over="ignore", invalid="ignore"):
+            bounds.append(_softmax_bound(z, y))
+            quantities["logit_oscillation"] = _oscillation(z - y).astype(np.float64)
     return Report(arithmetic=pairwise.arithmetic, quantities=quantities, bounds=tuple(bounds))
 
 
@@ -203,8 +204,8 @@ def _convexity(policies: np.ndarray, weights: Any, train_mask: np.ndarray) -> Bo
     if weights.shape != (n_agents,):
         raise ValueError(f"weights must have shape [k: {n_agents}], got {list(weights.shape)}")
     in_rationals = policies.dtype == object and weights.dtype.kind != "f"
-    rational = validation.unify(weights.dtype.kind != "f", "weights", weights, ("k",))
-    weights = validation.distribution("weights", rational, ("k",))
+    weights = validation.unify(weights.dtype.kind != "f", "weights", weights, ("k",))
+    weights = validation.distribution("weights", weights, ("k",))
     if in_rationals:
         return judge(PART_B["B4"], _mixing(policies, weights, train_mask))
     floats = policies.astype(np.float64)
@@ -212,7 +213,7 @@ def _convexity(policies: np.ndarray, weights: Any, train_mask: np.ndarray) -> Bo
     rounding = 8 * (n_agents + policies.shape[-1]) * float(np.finfo(np.float64).eps)
 
     def settle(bound: Bound, index: tuple[int, ...]) -> dict[str, Any]:
-        return _mixing(_rational_rows(floats[index]), _rational_rows(weights), train_mask)
+        return _mixing(exact.rational_rows(floats[index]), exact.rational_rows(weights), train_mask)
 
     return judge(PART_B["B4"], quantities, radii=dict.fromkeys(quantities, rounding), settle=settle)
 
@@ -229,44 +230,33 @@ def _mixing(policies: np.ndarray, weights: np.ndarray, train_mask: np.ndarray) -
     return {"mixture_robustness": largest(mixture), "average_robustness": np.asarray(average)}
 
 
-def _rational_rows(array: np.ndarray) -> np.ndarray:
-    """Every number read as the rational that it is, rows divided by their exact sums."""
-    numbers = np.asarray(np.vectorize(Fraction, otypes=[object])(array))
-    return np.asarray(numbers / np.asarray(numbers.sum(axis=-1))[..., None])
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
-
-
 def _oscillation(difference: np.ndarray) -> np.ndarray:
     """max over f and s of max − min over the actions, for [..., F, S, A]."""
     spread = difference.max(axis=-1) - difference.min(axis=-1)
     return np.asarray(spread.max(axis=(-2, -1)))
 
 
+def _softmax_rounding(n_actions: int) -> float:
+    """What float64 may lose of a total variation between two softmax policies."""
+    return 8 * n_actions * (n_actions + 8) * float(np.finfo(np.float64).eps)
+
+
 def _softmax_bound(own: np.ndarray, other: np.ndarray) -> BoundResult:
     """B5 for logits [..., F, S, A] of two agents."""
     z, y = own.astype(np.float64), other.astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return _judge_softmax(own, other, z, y)
-
-
-def _judge_softmax(own: np.ndarray, other: np.ndarray, z: Any, y: Any) -> BoundResult:
-    distance = robustness.total_variation(_softmax(z), _softmax(y))
+    distance = robustness.total_variation(softmax(z, axis=-1), softmax(y, axis=-1))
+    unit = float(np.finfo(np.float64).eps)
     quantities = {
         "disagreement": distance.max(axis=(-2, -1)),
         "logit_oscillation": _oscillation(z - y),
     }
-    unit, n_actions = float(np.finfo(np.float64).eps), own.shape[-1]
     radii = {
-        "disagreement": 8 * n_actions * (n_actions + 8) * unit,
+        "disagreement": _softmax_rounding(own.shape[-1]),
         "logit_oscillation": 8 * unit * (abs(z) + abs(y)).max(axis=(-3, -2, -1)),
     }
 
     def settle(bound: Bound, index: tuple[int, ...]) -> dict[str, Any]:
-        exactly = [np.vectorize(Fraction, otypes=[object])(array[index]) for array in (own, other)]
+        exactly = [exact.as_rationals(array[index]) for array in (own, other)]
         return {
             "disagreement": Enclosed(functools.partial(_enclosed_disagreement, *exactly)),
             "logit_oscillation": _oscillation(exactly[0] - exactly[1])[()],

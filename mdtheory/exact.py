@@ -44,6 +44,18 @@ def to_ball(value: Fraction | float | Enclosed) -> flint.arb:
     return flint.arb(flint.fmpq(int(exactly.numerator), int(exactly.denominator)))
 
 
+def as_rationals(array: np.ndarray) -> np.ndarray:
+    """Every number of an array read as the `Fraction` that it is, shape unchanged."""
+    return np.asarray(np.vectorize(Fraction, otypes=[object])(array))
+
+
+def rational_rows(array: np.ndarray) -> np.ndarray:
+    """The same for probabilities [..., A]: rows divided by their exact sums, which doubles rarely
+    give as 1."""
+    numbers = as_rationals(array)
+    return np.asarray(numbers / np.asarray(numbers.sum(axis=-1))[..., None])
+
+
 def to_flint(array: np.ndarray) -> np.ndarray:
     """`Fraction` objects to `flint.fmpq` objects, shape unchanged."""
     out = np.empty(array.shape, dtype=object)

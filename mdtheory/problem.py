@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from mdtheory import validation
+from mdtheory import exact, validation
 from mdtheory.mdp import FiniteMDP, SparseMDP
 from mdtheory.policy import LatentPolicy
 from mdtheory.rendering import RenderingFamily
@@ -107,11 +106,7 @@ class Instance(NamedTuple):
         """
 
         def rational(array: np.ndarray, n_axes: int, of_probabilities: bool) -> np.ndarray:
-            numbers = np.asarray(np.vectorize(Fraction, otypes=[object])(array))
-            if not of_probabilities:
-                return numbers
-            total: Any = numbers.sum(axis=-1, keepdims=True)
-            return np.asarray(numbers / total)
+            return exact.rational_rows(array) if of_probabilities else exact.as_rationals(array)
 
         return self._converted(rational)
 

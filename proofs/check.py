@@ -11,7 +11,8 @@ It needs Python's standard library, Coq (tested: 8.16.1) and MathComp (tested: 1
 4. what Coq prints of the statements and of every definition they rest on is statements.txt;
 5. Coq's `Print Assumptions` of every theorem and lemma is "Closed under the global context".
 
-Exit status 0 if all of it is so, 1 if something is not, 2 if there is no Coq to ask.
+Exit status 0 if all of it is so, 1 if something is not, 2 if there is nothing to check or no Coq
+to ask.
 """
 
 from __future__ import annotations
@@ -385,6 +386,11 @@ def main(arguments: list[str] | None = None, build: Path | None = None) -> int:
         "--write-statements", action="store_true", help="write statements.txt instead of comparing"
     )
     options = parser.parse_args(arguments)
+    if not (options.sources / "Statements.v").is_file():
+        print(
+            f"--sources must be a folder with Statements.v, got {options.sources}", file=sys.stderr
+        )
+        return 2
     if not coq_works() and not install_coq():
         print(MISSING, file=sys.stderr)
         return 2

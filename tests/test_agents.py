@@ -10,6 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+import flint
 import numpy as np
 import pytest
 import sympy
@@ -20,9 +21,11 @@ from mdtheory import (
     Problem,
     RenderingFamily,
     TabularPolicy,
+    agents,
     check,
     check_agents,
     check_shrinkage,
+    exact,
     judge,
     make_toy,
     measure,
@@ -211,6 +214,19 @@ def test_a_batch_of_one_agent_broadcasts_against_another_agent():
     report = check_agents(case.problem, [batch, case.policy])
     assert report["B1"].rhs.shape == (5, 2)
     assert check_shrinkage(np.int64(2), 1)["B6"].verdict == "holds"
+
+
+def test_the_float_disagreement_of_logits_is_wrong_by_no_more_than_its_radius():
+    rng = np.random.default_rng(11)
+    largest = 0.0
+    for scale in (1e-6, 1.0, 30.0):
+        for _ in range(60):
+            pair = rng.normal(size=(2, 1, 1, 3)) * scale
+            found = agents._softmax_bound(*pair).lhs
+            exactly = agents._enclosed_disagreement(*(exact.as_rationals(z) for z in pair))
+            error = float(abs(exactly - flint.arb(float(found))))
+            largest = max(largest, error)
+    assert 0 < largest <= agents._softmax_rounding(3)
 
 
 def test_logits_that_differ_by_a_constant_are_the_same_policy():

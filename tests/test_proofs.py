@@ -458,6 +458,15 @@ def test_a_rejection_is_status_one_and_says_where(tmp_path, capsys):
     assert re.match(r"Tv\.v:\d+: Axiom is not allowed", capsys.readouterr().err)
 
 
+def test_a_wrong_folder_is_status_two_and_one_line(tmp_path, capsys):
+    assert check.main(["--sources", str(tmp_path / "nowhere")]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert (
+        printed.err == f"--sources must be a folder with Statements.v, got {tmp_path / 'nowhere'}\n"
+    )
+
+
 def test_a_folder_without_statements_is_an_error(tmp_path):
     with pytest.raises(check.RejectedError, match=r"holds no Statements\.v"):
         check.read(tmp_path)

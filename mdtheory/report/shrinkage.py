@@ -215,8 +215,8 @@ def _table_row(curve: Curve, i: int, ratio: str) -> list[str]:
 def demo_report(study: Study) -> list[Any]:
     """What `mdtheory demo shrinkage` prints: renderables for rich."""
     what = (
-        f"1000 × means over {study.n_seeds} seeds with 95 % intervals; shared is that of training"
-        " renderings in common, B6 the prediction from the agents' weights at α = 0"
+        f"1000 × means over {study.n_seeds} seeds with 95 % intervals; shared is the share of"
+        " training renderings in common, B6 the prediction from the agents' weights at α = 0"
     )
     paragraphs = [part for sentence in sentences(study) for part in ("", escape(sentence))]
     return [what, *tables(study), *paragraphs[1:]]
