@@ -364,7 +364,8 @@ def shrinkage_section(study: Study) -> Section:
             "B6: near agreement, mutual distillation multiplies each agent's deviation from the"
             " mean of the agents by κ = h/(h + 2αgN/(N−1)) and leaves the mean alone. What only"
             " one agent learned by chance shrinks; what all learned, signal or not, stays."
-            " With an entropy bonus h/g = τ, so the theory has nothing to fit.",
+            " With an entropy bonus h/g is τ, but for what an unexplained residual adds to h, so"
+            " the theory has nothing to fit.",
             setup,
         ],
         findings=findings,
