@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import scipy.special
 
-from experiments.checkpoint import load_evaluations
-from experiments.config import TrainConfig
 from experiments.envs.pixelgrid import make_pixelgrid
+from experiments.pixelgrid.checkpoint import load_evaluations
+from experiments.pixelgrid.config import TrainConfig
 from mdtheory import FiniteMDP, LatentPolicy, Problem, Report, check, exact
 from mdtheory.judge import VIOLATED
 from mdtheory.statements import GAP_BOUNDS, QUANTITIES

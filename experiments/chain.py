@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from experiments.audit import batched_problem, softmax
-from experiments.checkpoint import load_evaluations, load_metrics
-from experiments.config import TrainConfig
+from experiments.pixelgrid.checkpoint import load_evaluations, load_metrics
+from experiments.pixelgrid.config import TrainConfig
+from experiments.pixelgrid.train import METRICS
 from experiments.results import Interval, interval
-from experiments.train import METRICS
 from mdtheory import LatentPolicy, Problem, check, robustness
 from mdtheory.agents import PAIRWISE, check_agents, pairs_of
 from mdtheory.judge import VIOLATED

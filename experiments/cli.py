@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
-from experiments.config import TrainConfig
+from experiments.pixelgrid.config import TrainConfig
 from mdtheory import command_line, files
 from mdtheory.report import GENERATOR
 
@@ -34,7 +34,7 @@ class Train:
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
     def run(self) -> int:
-        from experiments.train import train
+        from experiments.pixelgrid.train import train
 
         if (self.output is None) == (self.resume is None):
             raise ValueError("give either --output, for a new run, or --resume, for an old one")
@@ -118,7 +118,7 @@ class Demo:
     """Updates per run."""
 
     def run(self) -> int:
-        from experiments.train import train
+        from experiments.pixelgrid.train import train
 
         runs = []
         for name, config in demo_configs(self.seeds, self.updates).items():

@@ -1,48 +1,47 @@
-"""What a run is: one frozen dataclass, saved beside the results as JSON."""
+"""What the configurations of all runs share: checked fields, JSON, and the command they stand for.
+
+A configuration is one frozen dataclass, saved beside the results; each field is a flag of
+`mdpo train` and the text under it is the flag's help.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import shlex
-from dataclasses import dataclass, field
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from experiments.envs.pixelgrid import PixelGridConfig, require_types, require_within
 from mdtheory import validation
 
-ENVIRONMENTS = ("pixelgrid",)
+CONFIG_FILE = "config.json"
+"""Name of a run's configuration in the run's folder."""
+
+Config = TypeVar("Config", bound="PPOConfig")
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class PPOConfig:
     """Mutual-distillation PPO. `distill_coef` 0 is independent PPO: the same code, the baseline."""
 
-    env: str = "pixelgrid"
-    """Which environment; only pixelgrid so far."""
     agents: int = 2
-    """Agents N per seed that distil each other."""
+    """Agents N that distil each other."""
     distill_coef: float = 1.0
     """Weight alpha of the mutual distillation loss; 0 trains independent agents."""
-    seeds: int = 16
-    """Independent repetitions, trained at once."""
-    first_seed: int = 0
-    """Seeds are first_seed, first_seed + 1, ..."""
-    updates: int = 120
-    """Rollouts, each followed by `epochs` passes over its samples."""
-    evaluate_every: int = 6
-    """Updates between two evaluations on all states and renderings."""
-    n_envs: int = 16
+    n_envs: int = 64
     """Parallel environments per agent."""
-    rollout_steps: int = 64
-    """Steps per environment and rollout; an episode is one rollout long, then cut."""
-    epochs: int = 4
+    rollout_steps: int = 256
+    """Steps per environment and rollout."""
+    epochs: int = 3
     """Passes over a rollout's samples."""
-    minibatches: int = 4
+    minibatches: int = 8
     """Minibatches per pass."""
-    learning_rate: float = 1e-3
-    """Adam's step size, constant."""
+    learning_rate: float = 5e-4
+    """Adam's step size at the start."""
     adam_eps: float = 1e-5
     """Adam's epsilon."""
     gae_lambda: float = 0.95
@@ -54,33 +53,20 @@ class TrainConfig:
     entropy_coef: float = 0.01
     """Weight of the entropy bonus."""
     max_grad_norm: float = 0.5
-    """Largest gradient norm per agent, of the loss averaged over a seed's agents; longer gradients
-    are shortened to it."""
-    hidden: int = 64
-    """Units in each of the network's two hidden layers."""
-    world_per_seed: bool = True
-    """Give each seed a maze and backgrounds of its own (layout_seed = seed), so that intervals
-    over seeds cover worlds too; otherwise all seeds share pixelgrid.layout_seed."""
-    pixelgrid: PixelGridConfig = field(default_factory=PixelGridConfig)
-    """The pixel world."""
+    """Largest gradient norm per agent, of the loss averaged over the agents; longer gradients are
+    shortened to it."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raise ValueError, naming field and value, for settings that no run can have."""
         require_types(self)
-        if self.env not in ENVIRONMENTS:
-            raise ValueError(validation.unknown("env", self.env, ENVIRONMENTS))
         require_within(
             self,
             {
                 "agents": (1, 64),
-                "seeds": (1, 10_000),
-                "first_seed": (0, 2**53),
-                "updates": (1, 10**6),
-                "evaluate_every": (1, 10**6),
                 "n_envs": (1, 10**5),
                 "rollout_steps": (1, 10**5),
                 "epochs": (1, 1000),
                 "minibatches": (1, 10**6),
-                "hidden": (1, 4096),
             },
         )
         for name in ("distill_coef", "value_coef", "entropy_coef"):
@@ -91,11 +77,6 @@ class TrainConfig:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         if not 0 <= self.gae_lambda <= 1:
             raise ValueError(f"gae_lambda must lie in [0, 1], got {self.gae_lambda}")
-        if self.agents == 1 and self.distill_coef > 0:
-            raise ValueError(
-                f"distill_coef must be 0 for one agent, which has nobody to distil,"
-                f" got {self.distill_coef}"
-            )
         if self.samples % self.minibatches or self.samples < 2 * self.minibatches:
             raise ValueError(
                 f"minibatches must divide n_envs * rollout_steps = {self.samples} and leave each at"
@@ -107,76 +88,89 @@ class TrainConfig:
         """Samples per agent and rollout."""
         return self.n_envs * self.rollout_steps
 
-    @property
-    def seed_list(self) -> list[int]:
-        return list(range(self.first_seed, self.first_seed + self.seeds))
-
-    @property
-    def worlds(self) -> list[PixelGridConfig]:
-        """The world of each seed."""
-        if not self.world_per_seed:
-            return [self.pixelgrid] * self.seeds
-        return [dataclasses.replace(self.pixelgrid, layout_seed=s) for s in self.seed_list]
-
-    @property
-    def algorithm(self) -> str:
-        """What the run is called on pictures."""
-        if self.distill_coef > 0:
-            return f"mutual distillation of {self.agents} agents, alpha = {self.distill_coef:g}"
-        return "PPO, one agent" if self.agents == 1 else f"PPO, {self.agents} independent agents"
-
-    def command(self, run: Path) -> str:
-        """The command that repeats the run: every setting that is not the default."""
-        flags = _changed_flags(self, TrainConfig(), "")
-        return shlex.join(["mdpo", "train", "--output", str(run), *flags])
-
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> TrainConfig:
+    def from_json(cls: type[Config], text: str) -> Config:
         """The configuration of a saved run; unknown keys are errors."""
         try:
             content: Any = json.loads(text)
         except json.JSONDecodeError as error:
             raise ValueError(f"must be JSON: {error}") from None
-        fields = _known_keys(cls, content)
-        fields["pixelgrid"] = PixelGridConfig(
-            **_known_keys(PixelGridConfig, fields.get("pixelgrid", {}))
-        )
-        return cls(**fields)
+        return _from_object(cls, content)
 
     @classmethod
-    def load(cls, run: Path) -> TrainConfig:
-        path = run / "config.json"
+    def load(cls: type[Config], run: Path) -> Config:
+        path = run / CONFIG_FILE
         if not path.is_file():
-            raise FileNotFoundError(f"{run} is no run of `mdpo train`: it has no config.json")
+            raise FileNotFoundError(f"{run} is no run of `mdpo train`: it has no {CONFIG_FILE}")
         try:
             return cls.from_json(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 
+    def command(self, run: Path) -> str:
+        """The command that repeats the run: every setting that is not the default."""
+        flags = changed_flags(self, type(self)())
+        return shlex.join(["mdpo", "train", "--output", str(run), *flags])
 
-def _known_keys(kind: type, content: Any) -> dict[str, Any]:
-    """The JSON object, if all its keys are fields of the dataclass."""
+
+def _from_object(kind: type, content: Any) -> Any:
+    """The dataclass of a JSON object, if all its keys are fields."""
     if not isinstance(content, dict):
         raise ValueError(f"must hold a JSON object, got {type(content).__name__}")
-    known = [f.name for f in dataclasses.fields(kind)]
-    for key in content:
+    known = typing.get_type_hints(kind)
+    fields = {}
+    for key, value in content.items():
         if key not in known:
-            raise ValueError(validation.unknown("key", key, known))
-    return dict(content)
+            raise ValueError(validation.unknown("key", key, list(known)))
+        nested = dataclasses.is_dataclass(known[key])
+        fields[key] = _from_object(known[key], value) if nested else value
+    return kind(**fields)
 
 
-def _changed_flags(value: Any, default: Any, prefix: str) -> list[str]:
+def changed_flags(value: Any, default: Any, prefix: str = "") -> list[str]:
+    """The flags that turn the default configuration into this one."""
     flags = []
     for f in dataclasses.fields(value):
         name = f"{prefix}{f.name.replace('_', '-')}"
         mine, theirs = getattr(value, f.name), getattr(default, f.name)
         if dataclasses.is_dataclass(mine):
-            flags += _changed_flags(mine, theirs, f"{name}.")
+            flags += changed_flags(mine, theirs, f"{name}.")
         elif mine is not theirs and isinstance(mine, bool):
             flags.append(f"--{name}" if mine else f"--no-{name}")
         elif mine != theirs:
             flags += [f"--{name}", str(mine)]
     return flags
+
+
+def require_types(config: Any) -> None:
+    """Every number of a configuration must be of its field's type, and finite.
+
+    Raises:
+        ValueError: naming field and value.
+    """
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if f.type == "int" and (isinstance(value, bool) or not isinstance(value, int)):
+            raise ValueError(f"{f.name} must be a whole number, got {value!r}")
+        if f.type == "bool" and not isinstance(value, bool):
+            raise ValueError(f"{f.name} must be true or false, got {value!r}")
+        if f.type == "float" and (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not math.isfinite(value)
+        ):
+            raise ValueError(f"{f.name} must be a finite number, got {value!r}")
+
+
+def require_within(config: Any, limits: Mapping[str, tuple[int, int]]) -> None:
+    """Whole numbers of a configuration must lie within what memory and time can bear.
+
+    Raises:
+        ValueError: naming field and value.
+    """
+    for name, (low, high) in limits.items():
+        if not low <= getattr(config, name) <= high:
+            raise ValueError(f"{name} must be from {low} to {high}, got {getattr(config, name)}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from experiments.config import TrainConfig
 from experiments.envs.pixelgrid import PixelGridConfig
+from experiments.pixelgrid.config import TrainConfig
 
 SMALL = TrainConfig(
     seeds=2,

@@ -19,10 +19,10 @@ from experiments import chain as chains
 from experiments import chain_words as words
 from experiments.audit import audit_run
 from experiments.chain import Chain, chain_of, measured
-from experiments.config import TrainConfig
 from experiments.figures import chain_figure
+from experiments.pixelgrid.config import TrainConfig
+from experiments.pixelgrid.train import METRICS, train
 from experiments.results import interval
-from experiments.train import METRICS, train
 from mdtheory import FiniteMDP, Problem, RenderingFamily
 from mdtheory.agents import pairs_of
 from mdtheory.report import style

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from experiments import cli
-from experiments.config import TrainConfig
 from experiments.envs.pixelgrid import PixelGridConfig
+from experiments.pixelgrid.config import TrainConfig
 from mdtheory.shrinkage import training
 
 TINY = ["--seeds", "2", "--updates", "2", "--evaluate-every", "1", "--n-envs", "2",
@@ -75,7 +75,9 @@ def test_changed_differs_from_the_defaults_in_every_field_but_env() -> None:
 def test_every_flag_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command that a run shows for itself, run, gives the same configuration."""
     arrived = []
-    monkeypatch.setattr("experiments.train.train", lambda config, run: arrived.append(config))
+    monkeypatch.setattr(
+        "experiments.pixelgrid.train.train", lambda config, run: arrived.append(config)
+    )
     arguments = CHANGED.command(tmp_path / "run").split()[1:]
     assert cli.main(arguments) == 0
     assert arrived == [CHANGED]

@@ -15,11 +15,11 @@ import scipy.stats
 
 from experiments import results
 from experiments.audit import Audit, audit_run, exact_report, softmax
-from experiments.checkpoint import load_evaluations, save_evaluation
-from experiments.config import TrainConfig
 from experiments.envs.pixelgrid import make_pixelgrid
+from experiments.pixelgrid.checkpoint import load_evaluations, save_evaluation
+from experiments.pixelgrid.config import TrainConfig
+from experiments.pixelgrid.train import train
 from experiments.report import build_page
-from experiments.train import train
 from mdtheory import STATEMENTS, LatentPolicy, check
 from mdtheory.intervals import band
 from mdtheory.shrinkage import training

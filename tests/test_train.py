@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from experiments import rollout
-from experiments.checkpoint import load_evaluations
-from experiments.config import TrainConfig
 from experiments.envs.pixelgrid import make_pixelgrid
-from experiments.train import METRICS, Worlds, build, gradient_step, train
+from experiments.pixelgrid import rollout
+from experiments.pixelgrid.checkpoint import load_evaluations
+from experiments.pixelgrid.config import TrainConfig
+from experiments.pixelgrid.train import METRICS, Worlds, build, gradient_step, train
 from tests.small_run import SMALL
 
 
@@ -247,7 +247,7 @@ def test_training_learns_the_training_renderings(tmp_path: Path) -> None:
 
 
 def test_metrics_are_saved_for_every_update(tmp_path: Path) -> None:
-    from experiments.checkpoint import load_checkpoint
+    from experiments.pixelgrid.checkpoint import load_checkpoint
 
     train(SMALL, tmp_path)
     network, optimizer = build(SMALL, Worlds.of(SMALL))

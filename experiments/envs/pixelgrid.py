@@ -9,9 +9,6 @@ learn to rely on.  `background_strength` is its dial.
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -20,42 +17,12 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from experiments.config import require_types, require_within
 from mdtheory import FiniteMDP, Problem, RenderingFamily
 from mdtheory.toys import RenderedMDPEnv
 
 _STEPS = ((-1, 0), (0, 1), (1, 0), (0, -1))  # north, east, south, west
 EAST = 1
-
-
-def require_types(config: Any) -> None:
-    """Every number of a configuration must be of its field's type, and finite.
-
-    Raises:
-        ValueError: naming field and value.
-    """
-    for f in dataclasses.fields(config):
-        value = getattr(config, f.name)
-        if f.type == "int" and (isinstance(value, bool) or not isinstance(value, int)):
-            raise ValueError(f"{f.name} must be a whole number, got {value!r}")
-        if f.type == "bool" and not isinstance(value, bool):
-            raise ValueError(f"{f.name} must be true or false, got {value!r}")
-        if f.type == "float" and (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-        ):
-            raise ValueError(f"{f.name} must be a finite number, got {value!r}")
-
-
-def require_within(config: Any, limits: Mapping[str, tuple[int, int]]) -> None:
-    """Whole numbers of a configuration must lie within what memory and time can bear.
-
-    Raises:
-        ValueError: naming field and value.
-    """
-    for name, (low, high) in limits.items():
-        if not low <= getattr(config, name) <= high:
-            raise ValueError(f"{name} must be from {low} to {high}, got {getattr(config, name)}")
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,18 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from experiments import losses, rollout
-from experiments.checkpoint import (
+from experiments import losses
+from experiments.envs.pixelgrid import make_pixelgrid
+from experiments.pixelgrid import rollout
+from experiments.pixelgrid.checkpoint import (
     Progress,
     evaluation_path,
     load_checkpoint,
     save_checkpoint,
     save_evaluation,
 )
-from experiments.config import TrainConfig
-from experiments.envs.pixelgrid import make_pixelgrid
-from experiments.networks import BatchedActorCritic
+from experiments.pixelgrid.config import TrainConfig
+from experiments.pixelgrid.networks import BatchedActorCritic
 from experiments.progress import tracked
 from mdtheory import files
 

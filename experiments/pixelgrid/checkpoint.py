@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from experiments.config import TrainConfig
-from experiments.networks import BatchedActorCritic
+from experiments.pixelgrid.config import TrainConfig
+from experiments.pixelgrid.networks import BatchedActorCritic
 from mdtheory import files
 
 
