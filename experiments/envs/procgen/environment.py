@@ -1,0 +1,295 @@
+"""Procgen as a Gymnasium `VectorEnv`: every option, and steps that overlap with other work.
+
+An episode's end and the next one's beginning share one step: the reward belongs to the old episode,
+the observation to the new one (`AutoresetMode.SAME_STEP`).  The library draws no last observation
+of an episode, so there is no `final_obs`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from experiments.config import require_types
+from experiments.envs.procgen.games import DISTRIBUTION_MODES, GAMES, N_ACTIONS, modes_of
+from experiments.envs.procgen.levels import LevelSet
+from experiments.envs.procgen.libenv import Games
+from experiments.envs.procgen.state import read_header
+from mdtheory import validation
+
+
+@dataclass(frozen=True)
+class ProcgenOptions:
+    """Procgen's own options, with Procgen's defaults."""
+
+    distribution_mode: str = "hard"
+    """easy, hard, extreme or memory; every game has the first two."""
+    center_agent: bool = True
+    """Keep the agent in the middle of the view where the game allows it."""
+    use_backgrounds: bool = True
+    """Draw background images; otherwise black."""
+    use_monochrome_assets: bool = False
+    """Draw everything as rectangles of one colour each."""
+    restrict_themes: bool = False
+    """Draw each kind of asset in one theme only."""
+    use_generated_assets: bool = False
+    """Draw randomly generated pictures in place of the human-made ones."""
+    paint_vel_info: bool = False
+    """Show the agent's velocity in the upper left corner, where the game has one."""
+    use_sequential_levels: bool = False
+    """A solved level leads to the next one without an end of the episode."""
+    debug_mode: int = 0
+    """Procgen's own debugging aid; 0 is none."""
+
+    def __post_init__(self) -> None:
+        require_types(self)
+        if self.distribution_mode not in DISTRIBUTION_MODES:
+            raise ValueError(
+                validation.unknown(
+                    "distribution_mode", self.distribution_mode, tuple(DISTRIBUTION_MODES)
+                )
+            )
+
+
+class ProcgenVectorEnv(VectorEnv):
+    """Parallel games.
+
+    Args:
+        game: one of `GAMES`.
+        num_envs: games played in parallel.
+        levels: where each episode's level is drawn from; by default all levels.
+        seed: of the draws of levels; a whole number below 2^31.
+        options: of the game.
+        num_threads: of the library; by default as many as processors, at most 4. 0 steps in `act`
+            itself.
+        render_mode: None, or "rgb_array" for `render()` with 512x512 pixels per game.
+        copy: give arrays of their own in every step; otherwise the next step overwrites them.
+
+    Raises:
+        ValueError: naming the argument and what would be right.
+        ModuleNotFoundError: no wheel of Procgen is installed.
+    """
+
+    metadata = {  # noqa: RUF012 (Gymnasium's own declaration)
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+        "render_modes": ["rgb_array"],
+        "render_fps": 15,
+    }
+
+    def __init__(
+        self,
+        game: str,
+        num_envs: int = 1,
+        *,
+        levels: LevelSet | None = None,
+        seed: int = 0,
+        options: ProcgenOptions | None = None,
+        num_threads: int | None = None,
+        render_mode: str | None = None,
+        copy: bool = True,
+    ) -> None:
+        self.game = game
+        self.levels = levels or LevelSet()
+        self.options = options or ProcgenOptions()
+        self.num_envs = num_envs
+        self.num_threads = min(4, os.cpu_count() or 1) if num_threads is None else num_threads
+        self.render_mode = render_mode
+        self.copy = copy
+        self._check(seed)
+        self.single_observation_space = spaces.Box(0, 255, (64, 64, 3), np.uint8)
+        self.single_action_space = spaces.Discrete(N_ACTIONS)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._begin(seed)
+
+    def _check(self, seed: int) -> None:
+        if self.game not in GAMES:
+            raise ValueError(validation.unknown("game", self.game, GAMES))
+        mode = self.options.distribution_mode
+        if mode not in modes_of(self.game):
+            raise ValueError(
+                f"distribution_mode of {self.game} must be one of"
+                f" {', '.join(modes_of(self.game))}, got {mode}"
+            )
+        for name, value, low, high in (
+            ("num_envs", self.num_envs, 1, 10**5),
+            ("num_threads", self.num_threads, 0, 1024),
+            ("seed", seed, 0, 2**31 - 1),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+                raise ValueError(f"{name} must be a whole number, got {value!r}")
+            if not low <= value <= high:
+                raise ValueError(f"{name} must be from {low} to {high}, got {value}")
+        if self.render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(f"render_mode must be None or 'rgb_array', got {self.render_mode!r}")
+
+    def _begin(self, seed: int) -> None:
+        """Build the games; each then shows its first episode."""
+        options = dataclasses.asdict(self.options)
+        options["distribution_mode"] = DISTRIBUTION_MODES[self.options.distribution_mode]
+        all_levels = self.levels == LevelSet()
+        self._games = Games(
+            self.num_envs,
+            {
+                **options,
+                "env_name": self.game,
+                "num_levels": 0 if all_levels else len(self.levels),
+                "start_level": self.levels.first,
+                "num_actions": N_ACTIONS,
+                "rand_seed": int(seed),
+                "num_threads": int(self.num_threads),
+                "render_human": self.render_mode == "rgb_array",
+            },
+        )
+        self._seed = seed
+        self._fresh = True
+        self._pending = False
+        self._timeout = read_header(self._games.get_state(0)).timeout
+        self._elapsed = np.zeros(self.num_envs, dtype=np.int64)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin a new episode in every game; with a seed, all draws of levels begin anew."""
+        if isinstance(seed, list):
+            raise ValueError(f"seed must be one whole number for all games, got {seed}")
+        if self._pending:
+            self.observe()
+        if seed is not None:
+            self._check(seed)
+            self._games.close()
+            self._begin(seed)
+        elif not self._fresh:
+            self._games.action[:] = -1
+            self._games.act()
+            self._games.observe()
+        self._fresh = False
+        self._elapsed[:] = 0
+        return self._own(self._games.observation), self._infos()
+
+    def step(
+        self, actions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """One step of every game; see `observe` for what is returned."""
+        self.act(actions)
+        return self.observe()
+
+    def act(self, actions: np.ndarray | Sequence[int]) -> None:
+        """Begin a step and return at once; the library's threads carry it out until `observe`.
+
+        Args:
+            actions: whole numbers 0 to 14, [env]; −1 ends the episode after a step of no-op.
+        """
+        if self._pending:
+            raise RuntimeError("act was called twice without observe between")
+        actions = np.asarray(actions)
+        if actions.shape != (self.num_envs,) or actions.dtype.kind not in "iu":
+            raise ValueError(
+                f"actions must be {self.num_envs} whole numbers, got shape {list(actions.shape)}"
+                f" of {actions.dtype}"
+            )
+        if actions.min() < -1 or actions.max() >= N_ACTIONS:
+            env = int(np.argmax((actions < -1) | (actions >= N_ACTIONS)))
+            raise ValueError(
+                f"actions[env={env}] must be from 0 to {N_ACTIONS - 1}, or -1 to end the episode,"
+                f" got {actions[env]}"
+            )
+        self._games.action[:] = actions
+        self._games.act()
+        self._pending = True
+
+    def observe(
+        self,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Wait for the step begun by `act`.
+
+        Returns:
+            Observations uint8 [env, 64, 64, 3], rewards float32 [env], terminations and
+            truncations (ended by the game's time limit) bool [env], infos.
+        """
+        if not self._pending:
+            raise RuntimeError("observe was called without act before")
+        self._games.observe()
+        self._pending = False
+        self._fresh = False
+        self._elapsed += 1
+        done = self._games.first
+        truncated = (
+            done
+            & (self._elapsed >= self._timeout)
+            & ~self._games.info["prev_level_complete"].astype(bool)
+        )
+        self._elapsed[done] = 0
+        return (
+            self._own(self._games.observation),
+            self._own(self._games.reward),
+            done & ~truncated,
+            truncated,
+            self._infos(),
+        )
+
+    def get_state(self) -> list[bytes]:
+        """The state of every game, random numbers included."""
+        self._require_no_step("get_state")
+        return [self._games.get_state(env) for env in range(self.num_envs)]
+
+    def set_state(self, states: Sequence[bytes]) -> tuple[np.ndarray, dict[str, Any]]:
+        """Put every game into a state; returns observations and infos like `reset`.
+
+        Raises:
+            ValueError: naming the first state that is none, or is of another game or mode.
+        """
+        if len(states) != self.num_envs:
+            raise ValueError(f"states must be {self.num_envs}, one per game, got {len(states)}")
+        for env, state in enumerate(states):
+            self.set_one_state(env, state)
+        return self._own(self._games.observation), self._infos()
+
+    def set_one_state(self, env: int, state: bytes) -> None:
+        """Put one game into a state; `current()` then shows it."""
+        self._require_no_step("set_state")
+        try:
+            header = read_header(state)
+        except ValueError as error:
+            raise ValueError(f"states[env={env}]: {error}") from None
+        if header.game != self.game:
+            raise ValueError(f"states[env={env}] must be of {self.game}, got {header.game}")
+        self._games.set_state(env, state)
+        self._elapsed[env] = header.elapsed
+        self._fresh = False
+
+    def current(self) -> tuple[np.ndarray, dict[str, Any]]:
+        """Observations and infos of now."""
+        return self._own(self._games.observation), self._infos()
+
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """512x512 pictures, one per game."""
+        if self.render_mode is None:
+            return None
+        return tuple(self._games.info["rgb"].copy())
+
+    def close_extras(self, **kwargs: Any) -> None:
+        self._games.close()
+
+    def _require_no_step(self, name: str) -> None:
+        if self._pending:
+            raise RuntimeError(f"{name} was called between act and observe")
+
+    def _own(self, array: np.ndarray) -> np.ndarray:
+        return array.copy() if self.copy else array
+
+    def _infos(self) -> dict[str, Any]:
+        infos: dict[str, Any] = {}
+        for name, array in self._games.info.items():
+            if name != "rgb":
+                infos[name] = array.copy()
+                infos[f"_{name}"] = np.ones(self.num_envs, dtype=bool)
+        return infos

@@ -1,0 +1,109 @@
+"""The sixteen games and what is known about them without playing."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+GAMES = (
+    "bigfish",
+    "bossfight",
+    "caveflyer",
+    "chaser",
+    "climber",
+    "coinrun",
+    "dodgeball",
+    "fruitbot",
+    "heist",
+    "jumper",
+    "leaper",
+    "maze",
+    "miner",
+    "ninja",
+    "plunder",
+    "starpilot",
+)
+
+DISTRIBUTION_MODES = {"easy": 0, "hard": 1, "extreme": 2, "memory": 10}
+"""The library's numbers of the modes."""
+
+_EXTREME = ("chaser", "dodgeball", "leaper", "starpilot")
+_MEMORY = ("caveflyer", "dodgeball", "heist", "jumper", "maze", "miner")
+
+
+def modes_of(game: str) -> tuple[str, ...]:
+    """The distribution modes that a game has."""
+    extreme = ("extreme",) if game in _EXTREME else ()
+    memory = ("memory",) if game in _MEMORY else ()
+    return ("easy", "hard", *extreme, *memory)
+
+
+ACTIONS = (
+    "left+down",
+    "left",
+    "left+up",
+    "down",
+    "no-op",
+    "up",
+    "right+down",
+    "right",
+    "right+up",
+    "D",
+    "A",
+    "W",
+    "S",
+    "Q",
+    "E",
+)
+"""The keys that each action presses; some games give the letters a meaning, all others ignore
+them."""
+
+N_ACTIONS = len(ACTIONS)
+
+
+class ReturnRange(NamedTuple):
+    """Returns of a trivial and of a perfect policy, by which scores are normalised."""
+
+    low: float
+    high: float
+
+
+EASY_RANGES = {
+    "bigfish": ReturnRange(1, 40),
+    "bossfight": ReturnRange(0.5, 13),
+    "caveflyer": ReturnRange(3.5, 12),
+    "chaser": ReturnRange(0.5, 13),
+    "climber": ReturnRange(2, 12.6),
+    "coinrun": ReturnRange(5, 10),
+    "dodgeball": ReturnRange(1.5, 19),
+    "fruitbot": ReturnRange(-1.5, 32.4),
+    "heist": ReturnRange(3.5, 10),
+    "jumper": ReturnRange(1, 10),
+    "leaper": ReturnRange(1.5, 10),
+    "maze": ReturnRange(5, 10),
+    "miner": ReturnRange(1.5, 13),
+    "ninja": ReturnRange(3.5, 10),
+    "plunder": ReturnRange(4.5, 30),
+    "starpilot": ReturnRange(2.5, 64),
+}
+"""Easy mode, `constants.py` of openai/train-procgen; other sources give jumper and leaper a low of
+3 (the Procgen paper's appendix)."""
+
+HARD_RANGES = {
+    "bigfish": ReturnRange(0, 40),
+    "bossfight": ReturnRange(0.5, 13),
+    "caveflyer": ReturnRange(2, 13.4),
+    "chaser": ReturnRange(0.5, 14.2),
+    "climber": ReturnRange(1, 12.6),
+    "coinrun": ReturnRange(5, 10),
+    "dodgeball": ReturnRange(1.5, 19),
+    "fruitbot": ReturnRange(-0.5, 27.2),
+    "heist": ReturnRange(2, 10),
+    "jumper": ReturnRange(1, 10),
+    "leaper": ReturnRange(1.5, 10),
+    "maze": ReturnRange(4, 10),
+    "miner": ReturnRange(1.5, 20),
+    "ninja": ReturnRange(2, 10),
+    "plunder": ReturnRange(3, 30),
+    "starpilot": ReturnRange(1.5, 35),
+}
+"""Hard mode, `constants.py` of openai/train-procgen."""
