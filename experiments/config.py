@@ -165,6 +165,19 @@ def require_types(config: Any) -> None:
             raise ValueError(f"{f.name} must be a finite number, got {value!r}")
 
 
+def require_choices(config: Any) -> None:
+    """Every field with a fixed set of values must have one of them.
+
+    Raises:
+        ValueError: naming field and value, with the nearest known value.
+    """
+    for name, hint in typing.get_type_hints(type(config)).items():
+        if typing.get_origin(hint) is typing.Literal:
+            known, value = typing.get_args(hint), getattr(config, name)
+            if value not in known:
+                raise ValueError(validation.unknown(name, value, known))
+
+
 def require_within(config: Any, limits: Mapping[str, tuple[int, int]]) -> None:
     """Whole numbers of a configuration must lie within what memory and time can bear.
 

@@ -42,30 +42,52 @@ def clipped_value_loss(value_new: Tensor, value_old: Tensor, target: Tensor, cli
     return 0.5 * torch.maximum((value_new - target) ** 2, (clipped - target) ** 2)
 
 
-def mutual_distillation_loss(logits: Tensor) -> Tensor:
-    """Mean over the other agents j of KL(π_j ‖ π_i) on agent i's own samples.
+def mutual_distillation_loss(
+    logits: Tensor, direction: str = "other-self", gradient: str = "both"
+) -> Tensor:
+    """Mean over the other agents j of a divergence to π_j, on agent i's own samples.
 
-    logits [..., i, j, n, A]: policy j on the samples of agent i.  Returns [..., i, n].  Gradients
-    flow into both policies (arXiv 2501.02481).  One agent has nobody to distil: zeros.
+    logits [..., i, j, n, A]: policy j on the samples of agent i.  Returns [..., i, n].  One agent
+    has nobody to distil: zeros.
+
+    Args:
+        direction: "other-self" is KL(π_j ‖ π_i), the paper's (arXiv 2501.02481); "self-other" is
+            KL(π_i ‖ π_j).
+        gradient: "both" lets gradients flow into both policies, the paper's; "student" into π_i
+            alone.
     """
     n_agents = logits.shape[-4]
     own = torch.diagonal(logits, dim1=-4, dim2=-3).movedim(-1, -3)  # [..., i, n, A]
-    pairwise = kl(logits, own.unsqueeze(-3))  # [..., i, j, n]; zero where j = i
-    return pairwise.sum(dim=-2) / max(n_agents - 1, 1)
+    others = logits.detach() if gradient == "student" else logits
+    pairwise = directed_kl(others, own.unsqueeze(-3), direction)
+    return pairwise.sum(dim=-2) / max(n_agents - 1, 1)  # zero where j = i
+
+
+def directed_kl(logits_other: Tensor, logits_self: Tensor, direction: str) -> Tensor:
+    """KL(other ‖ self) for "other-self", KL(self ‖ other) for "self-other"; shape [...]."""
+    if direction == "other-self":
+        return kl(logits_other, logits_self)
+    return kl(logits_self, logits_other)
 
 
 def generalized_advantages(
-    reward: Tensor, value: Tensor, next_value: Tensor, discount: float, decay: float
+    reward: Tensor,
+    value: Tensor,
+    next_value: Tensor,
+    discount: float,
+    decay: float,
+    done: Tensor | None = None,
 ) -> Tensor:
-    """GAE (Schulman et al. 2016) of one uninterrupted stretch, time on the first axis.
+    """GAE (Schulman et al. 2016) of one stretch of steps, time on the first axis.
 
     reward, value [t, ...]; next_value [t, ...] is the value of the state reached, which the last
-    step bootstraps from.
+    step bootstraps from.  Where `done` [t, ...] is 1 an episode ended: nothing comes after.
     """
-    delta = reward + discount * next_value - value
+    going_on = torch.ones_like(reward) if done is None else 1 - done.to(reward.dtype)
+    delta = reward + discount * going_on * next_value - value
     advantage = torch.zeros_like(delta)
     running = torch.zeros_like(delta[0])
     for t in reversed(range(len(delta))):
-        running = delta[t] + discount * decay * running
+        running = delta[t] + discount * decay * going_on[t] * running
         advantage[t] = running
     return advantage

@@ -15,22 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
+from experiments import tensor_file
 from experiments.pixelgrid.config import TrainConfig
 from experiments.pixelgrid.networks import BatchedActorCritic
-from mdtheory import files
-
-
-def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a safetensors file."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +38,8 @@ def save_checkpoint(
     for index, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
             tensors[f"optimizer.{index}.{name}"] = value
-    content = save(tensors, metadata={"update": str(progress.update)})
-    files.write_atomically(run / "checkpoint.safetensors", content)
+    metadata = {"update": str(progress.update)}
+    tensor_file.write(run / "checkpoint.safetensors", tensors, metadata)
 
 
 def load_checkpoint(
@@ -60,7 +49,7 @@ def load_checkpoint(
     path = run / "checkpoint.safetensors"
     if not path.exists():
         return None
-    tensors, metadata = _load(path)
+    tensors, metadata = tensor_file.read(path)
     try:
         return _restore(tensors, metadata, network, optimizer)
     except (RuntimeError, KeyError, ValueError, IndexError) as error:
@@ -95,7 +84,7 @@ def load_metrics(run: Path, config: TrainConfig) -> Tensor:
     path = run / "checkpoint.safetensors"
     if not path.exists():
         raise FileNotFoundError(f"{run} has no checkpoint yet: `mdpo train --resume {run}` first")
-    metrics = _load(path)[0].get("metrics")
+    metrics = tensor_file.read(path)[0].get("metrics")
     if metrics is None or metrics.ndim != 4 or metrics.shape[2:] != (config.seeds, config.agents):
         shape = None if metrics is None else list(metrics.shape)
         raise ValueError(
@@ -111,7 +100,7 @@ def evaluation_path(run: Path, update: int) -> Path:
 
 def save_evaluation(run: Path, update: int, logits: Tensor) -> None:
     """Logits [seed, agent, F, S, A] on every state and rendering."""
-    files.write_atomically(evaluation_path(run, update), save({"logits": logits.contiguous()}))
+    tensor_file.write(evaluation_path(run, update), {"logits": logits}, {})
 
 
 def load_evaluations(run: Path, config: TrainConfig) -> tuple[list[int], Tensor]:
@@ -123,7 +112,7 @@ def load_evaluations(run: Path, config: TrainConfig) -> tuple[list[int], Tensor]
     leading = (config.seeds, config.agents, world.n_renderings, world.n_states)
     logits = []
     for path in paths:
-        found = _load(path)[0].get("logits")
+        found = tensor_file.read(path)[0].get("logits")
         if found is None or found.shape[:-1] != leading or not torch.isfinite(found).all():
             shape = None if found is None else list(found.shape)
             raise ValueError(
