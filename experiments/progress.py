@@ -7,7 +7,14 @@ import time
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    track,
+)
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -31,3 +38,50 @@ def tracked(steps: Iterable[int], *, done: int, total: int, label: str) -> Itera
                 flush=True,
             )
             last = now
+
+
+class Display:
+    """Progress of a long run with a remark on its latest step; a context manager."""
+
+    def __init__(self, label: str, *, total: int, done: int) -> None:
+        self._label, self._total, self._done, self._first = label, total, done, done
+        console = Console(stderr=True)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[remark]}"),
+        )
+        self._bar = Progress(*columns, console=console) if console.is_terminal else None
+        if self._bar:
+            self._task = self._bar.add_task(label, total=total, completed=done, remark="")
+
+    def __enter__(self) -> Display:
+        self._start = time.monotonic()
+        self._last = -float("inf")
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def advance(self, remark: str) -> None:
+        """One step is done."""
+        self._done += 1
+        if self._bar:
+            self._bar.update(self._task, completed=self._done, remark=remark)
+            return
+        now = time.monotonic()
+        if now - self._last >= _SECONDS_BETWEEN_LINES or self._done == self._total:
+            spent = now - self._start
+            left = spent / (self._done - self._first) * (self._total - self._done)
+            print(
+                f"{self._label}: {self._done}/{self._total}, {spent:.0f} s, {left:.0f} s left,"
+                f" {remark}",
+                file=sys.stderr,
+                flush=True,
+            )
+            self._last = now

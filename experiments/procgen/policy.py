@@ -1,0 +1,124 @@
+"""Trained policies as functions of pixels, exported and loaded without a trainer.
+
+from experiments.procgen import load_policy
+
+policy = load_policy("runs/coinrun")  # or a file of `mdpo export`
+probabilities = policy.probabilities(observation)  # uint8 [n, 64, 64, 3] -> [n, 15]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from experiments import tensor_file
+from experiments.procgen.checkpoint import load_networks
+from experiments.procgen.config import ProcgenConfig
+from experiments.procgen.learner import Networks, build_networks
+from experiments.procgen.networks import ImpalaActorCritic
+
+
+@dataclass(frozen=True, eq=False)
+class Policy:
+    """One agent or, as the mean of their probabilities, several.
+
+    Attributes:
+        name: "agent 0", or "mixture".
+        config: of the run that trained it.
+        update: updates after which it was saved.
+        networks: one, or those of the mixture.
+    """
+
+    name: str
+    config: ProcgenConfig
+    update: int
+    networks: tuple[ImpalaActorCritic, ...]
+
+    @torch.no_grad()
+    def probabilities(self, observation: np.ndarray) -> np.ndarray:
+        """Action probabilities float32 [n, 15] of pixels uint8 [n, 64, 64, 3]."""
+        pixels = _as_pixels(observation).to(_device(self.networks[0]))
+        return (
+            torch.stack([n(pixels)[0].softmax(dim=-1) for n in self.networks]).mean(0).cpu().numpy()
+        )
+
+    @torch.no_grad()
+    def value(self, observation: np.ndarray) -> np.ndarray:
+        """The mean of the value heads, float32 [n], in units of normalized rewards."""
+        pixels = _as_pixels(observation).to(_device(self.networks[0]))
+        return torch.stack([n(pixels)[1] for n in self.networks]).mean(0).cpu().numpy()
+
+    def to(self, device: str) -> Policy:
+        """The same policy computed on another device; the networks are moved."""
+        for network in self.networks:
+            network.to(device)
+        return self
+
+
+def load_policies(path: str | Path) -> list[Policy]:
+    """The agents of a run's last checkpoint, or of one exported file.
+
+    Raises:
+        FileNotFoundError, ValueError: there is none, or it is damaged; naming the path.
+    """
+    path = Path(path)
+    if path.is_dir():
+        config, update, networks = load_networks(path)
+    else:
+        config, update, networks = _read_export(path)
+    return [Policy(f"agent {k}", config, update, (network,)) for k, network in enumerate(networks)]
+
+
+def load_policy(path: str | Path, agent: int = 0) -> Policy:
+    """One agent of a run's last checkpoint, or of an exported file.
+
+    Raises:
+        IndexError: there is no such agent.
+        FileNotFoundError, ValueError: as `load_policies`.
+    """
+    policies = load_policies(path)
+    if not 0 <= agent < len(policies):
+        raise IndexError(f"agent must be from 0 to {len(policies) - 1}, got {agent}")
+    return policies[agent]
+
+
+def mixture(policies: list[Policy]) -> Policy:
+    """The policy that follows each of the agents with the same probability in every state."""
+    networks = tuple(network for policy in policies for network in policy.networks)
+    return Policy("mixture", policies[0].config, policies[0].update, networks)
+
+
+def export(run: Path, path: Path) -> None:
+    """Write the weights of a run's agents, without optimizer and environments."""
+    config, update, networks = load_networks(run)
+    metadata = {"update": str(update), "config": config.to_json()}
+    tensor_file.write(path, networks.state_dict(), metadata)
+
+
+def _read_export(path: Path) -> tuple[ProcgenConfig, int, Networks]:
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: give a run's folder or an exported file")
+    tensors, metadata = tensor_file.read(path)
+    if "config" not in metadata or not metadata["config"].startswith("{"):
+        raise ValueError(f"{path} is no file of `mdpo export`")
+    config = ProcgenConfig.from_json(metadata["config"])
+    networks = build_networks(config).eval()
+    networks.load_state_dict(tensors)
+    return config, int(metadata["update"]), networks
+
+
+def _as_pixels(observation: np.ndarray) -> torch.Tensor:
+    observation = np.asarray(observation)
+    if observation.dtype != np.uint8 or observation.shape[1:] != (64, 64, 3):
+        raise ValueError(
+            f"observation must be uint8 of shape [n, 64, 64, 3], got {observation.dtype} of shape"
+            f" {list(observation.shape)}"
+        )
+    return torch.from_numpy(np.ascontiguousarray(observation))
+
+
+def _device(network: ImpalaActorCritic) -> torch.device:
+    return network.hidden.weight.device

@@ -1,0 +1,194 @@
+"""Training on Procgen: PPO and mutual distillation, one code with one coefficient.
+
+Reads top to bottom: rollout, gradient steps, log, evaluation, checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from experiments.config import CONFIG_FILE
+from experiments.procgen.checkpoint import (
+    LOG,
+    TIMING,
+    append_line,
+    drop_lines_after,
+    load_checkpoint,
+    save_checkpoint,
+)
+from experiments.procgen.config import ProcgenConfig
+from experiments.procgen.learner import LOSS_METRICS, Learner, explained_variance, prepare
+from experiments.procgen.rollout import Collector, Episodes, choose, draw
+from experiments.progress import Display
+from mdtheory import files
+
+
+def train(config: ProcgenConfig, run: Path, *, stop_after: int | None = None) -> int:
+    """Train, or go on training, the run in this folder until `config.updates` are done.
+
+    The folder holds `config.json` already or is empty.  Stopping at any instant and calling again
+    gives the same weights and logs, bit for bit, as never having stopped (on a CPU; same machine
+    and thread count).
+
+    Args:
+        config: the run's configuration.
+        run: its folder.
+        stop_after: leave after this many updates of this call; for tests.
+
+    Returns:
+        The number of updates done.
+
+    Raises:
+        ArithmeticError: a loss is not finite; the last checkpoint is from before.
+        ValueError: the checkpoint is damaged or of another configuration.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    if not (run / CONFIG_FILE).exists():
+        files.write_atomically(run / CONFIG_FILE, config.to_json().encode())
+    device = pick_device(config)
+    torch.set_float32_matmul_precision("highest" if config.precision == "float32" else "high")
+    torch.backends.cudnn.allow_tf32 = config.precision != "float32"
+    learner, collector = Learner(config, device), Collector(config, device)
+    done = load_checkpoint(run, learner, collector)
+    drop_lines_after(run, done)
+    last = config.updates if stop_after is None else min(done + stop_after, config.updates)
+    with (
+        SummaryWriter(str(run / "tensorboard"), purge_step=done) as board,
+        Display(run.name, total=config.updates, done=done) as display,
+        _finish_update_first() as interrupted,
+    ):
+        while done < last:
+            start = time.perf_counter()
+            line, seconds = train_once(config, learner, collector, done)
+            done += 1
+            append_line(run / LOG, line)
+            append_line(run / TIMING, seconds)
+            _show_on_board(board, line)
+            display.advance(_summary(config, line, time.perf_counter() - start))
+            _evaluate(config, run, learner, board, done)
+            if done % config.checkpoint_every == 0 or done == last or interrupted:
+                save_checkpoint(run, done, learner, collector)
+            if interrupted:
+                raise KeyboardInterrupt
+    collector.close()
+    return done
+
+
+def train_once(
+    config: ProcgenConfig, learner: Learner, collector: Collector, update: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """One rollout and its gradient steps; returns lines for the log and the timing log."""
+
+    def act(agent: int, observation: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        logits, value = learner.act(agent, observation)
+        return *choose(logits, uniform), value
+
+    start = time.perf_counter()
+    numbers = draw(config, update)
+    rollout, episodes = collector.collect(act, numbers.uniforms)
+    between = time.perf_counter()
+    metrics = learner.update(rollout, numbers, update).tolist()
+    explained = list(explained_variance(prepare(rollout, config)))
+    end = time.perf_counter()
+    done = update + 1
+    agents = [
+        {
+            **_returns(episodes[k]),
+            **{name: metrics[m][k] for m, name in enumerate(LOSS_METRICS)},
+            "explained_variance": explained[k] if math.isfinite(explained[k]) else None,
+        }
+        for k in range(config.agents)
+    ]
+    _require_finite(agents, done)
+    line = {"update": done, "steps": done * config.samples, "agents": agents}
+    timing = {"update": done, "rollout_s": between - start, "learn_s": end - between}
+    return line, timing
+
+
+def pick_device(config: ProcgenConfig) -> torch.device:
+    """The device of a configuration.
+
+    Raises:
+        ValueError: a GPU is asked for and there is none.
+    """
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device must be cpu or auto: PyTorch sees no GPU, got cuda")
+    on_gpu = config.device != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda" if on_gpu else "cpu")
+
+
+def _returns(episodes: Episodes) -> dict[str, Any]:
+    """How many episodes ended, their mean return and mean length; None without any."""
+    n = len(episodes.returns)
+    return {
+        "episodes": n,
+        "return": math.fsum(episodes.returns) / n if n else None,
+        "length": sum(episodes.lengths) / n if n else None,
+    }
+
+
+def _require_finite(agents: list[dict[str, Any]], update: int) -> None:
+    for k, values in enumerate(agents):
+        for name, value in values.items():
+            if value is not None and not math.isfinite(value):
+                raise ArithmeticError(
+                    f"training diverged at update {update}: {name} of agent {k} is {value}; a"
+                    " smaller learning_rate may help"
+                )
+
+
+def _show_on_board(board: SummaryWriter, line: dict[str, Any]) -> None:
+    for k, values in enumerate(line["agents"]):
+        for name, value in values.items():
+            if value is not None:
+                board.add_scalar(f"agent{k}/{name}", value, line["steps"])
+
+
+def _summary(config: ProcgenConfig, line: dict[str, Any], seconds: float) -> str:
+    """Speed and current returns, for the progress display."""
+    speed = config.samples * config.agents / seconds
+    returns = " ".join(
+        "-" if values["return"] is None else f"{values['return']:.2f}" for values in line["agents"]
+    )
+    return f"{speed:,.0f} steps/s, return {returns}"
+
+
+def _evaluate(
+    config: ProcgenConfig, run: Path, learner: Learner, board: SummaryWriter, done: int
+) -> None:
+    """The evaluations that are due after this update."""
+
+
+@contextmanager
+def _finish_update_first() -> Iterator[list[bool]]:
+    """Ctrl-C lets the update finish and a checkpoint be written; a second one stops at once.
+
+    Yields a list that is empty until Ctrl-C.
+    """
+    pressed: list[bool] = []
+
+    def note(number: int, frame: object) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(True)
+        print("finishing this update; Ctrl-C again stops at once", flush=True)
+
+    try:
+        before = signal.signal(signal.SIGINT, note)
+    except ValueError:  # not the main thread: whoever owns it handles Ctrl-C
+        yield pressed
+        return
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
