@@ -213,7 +213,7 @@ def chain_of(run: Path, *, name: str | None = None) -> Chain:
     at = max((k for k, u in enumerate(updates) if 0 < u <= len(metrics)), default=None)
     if at is None:
         raise FileNotFoundError(
-            f"{run} has no evaluation of a finished update: `mdpo train --resume {run}` first"
+            f"{run} has no evaluation of a finished update: `mdpo resume {run}` first"
         )
     logged = metrics[updates[at] - 1][METRICS.index("distillation_loss")]
     policies = softmax(logits[at].numpy())

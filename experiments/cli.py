@@ -1,8 +1,9 @@
-"""`mdpo`: train, report, the chain of bounds, and a demonstration of all."""
+"""`mdpo`: train, resume, report, the chain of bounds, and a demonstration of all."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,10 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
+from experiments.config import CONFIG_FILE
 from experiments.pixelgrid.config import TrainConfig
+from experiments.procgen import commands
+from experiments.procgen.config import PREFIX, ProcgenConfig
 from mdtheory import command_line, files
 from mdtheory.report import GENERATOR
 
@@ -25,29 +29,37 @@ if TYPE_CHECKING:
 class Train:
     """Train PPO or mutual distillation; many seeds at once."""
 
-    output: Path | None = None
+    output: Path = Path("runs/pixelgrid")
     """Folder of the new run; it must not exist."""
-    resume: Path | None = None
-    """Go on with the run in this folder, with its own configuration."""
     force: bool = False
-    """Replace an existing output folder."""
+    """Replace an existing output folder, if it holds a run."""
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
     def run(self) -> int:
         from experiments.pixelgrid.train import train
 
-        if (self.output is None) == (self.resume is None):
-            raise ValueError("give either --output, for a new run, or --resume, for an old one")
-        if self.resume is not None:
-            if self.force:
-                raise ValueError("--force goes with --output; --resume overwrites nothing")
-            if self.config != TrainConfig():
-                raise ValueError(f"--resume takes its settings from {self.resume}/config.json")
-            train(TrainConfig.load(self.resume), self.resume)
+        train(self.config, files.new_folder(self.output, force=self.force, marker=CONFIG_FILE))
+        return 0
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Go on with a run that was stopped, to the same result as if it had not been."""
+
+    run_folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(name="run", metavar="RUN")]
+    """Folder written by `mdpo train`."""
+    wandb: str = ""
+    """Log to this project of Weights & Biases too (extra `wandb`); Procgen only."""
+
+    def run(self) -> int:
+        if is_procgen(self.run_folder):
+            commands.train_run(
+                ProcgenConfig.load(self.run_folder), self.run_folder, wandb=self.wandb
+            )
             return 0
-        assert self.output is not None
-        run = files.new_folder(self.output, force=self.force, marker="config.json")
-        train(self.config, run)
+        from experiments.pixelgrid.train import train
+
+        train(TrainConfig.load(self.run_folder), self.run_folder)
         return 0
 
 
@@ -176,16 +188,36 @@ def _study() -> Study:
 
 COMMANDS: dict[str, type[command_line.Command]] = {
     "train": Train,
+    "resume": Resume,
     "report": Report,
     "chain": Chain,
     "demo": Demo,
 }
 
 
+def commands_for(arguments: Sequence[str]) -> dict[str, type[command_line.Command]]:
+    """All commands; `train` has the flags of the environment among the arguments."""
+    if not any(argument.removeprefix("--env=").startswith(PREFIX) for argument in arguments):
+        return COMMANDS
+    return {**COMMANDS, "train": commands.train_command(arguments)}
+
+
+def is_procgen(run: Path) -> bool:
+    """Whether a run's configuration names a game of Procgen; a folder without one is no run."""
+    path = run / CONFIG_FILE
+    if not path.is_file():
+        return False
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return isinstance(content, dict) and str(content.get("env", "")).startswith(PREFIX)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     description = "Mutual distillation from pixels, audited by the theory."
-    return command_line.run("mdpo", description, COMMANDS, arguments)
+    return command_line.run("mdpo", description, commands_for, arguments)
 
 
 if __name__ == "__main__":

@@ -261,7 +261,7 @@ COMMANDS: dict[str, type[command_line.Command]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     description = "Generalization bounds under irrelevant features, checked exactly."
-    return command_line.run("mdtheory", description, COMMANDS, arguments)
+    return command_line.run("mdtheory", description, lambda _: COMMANDS, arguments)
 
 
 if __name__ == "__main__":

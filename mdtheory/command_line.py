@@ -23,7 +23,11 @@ from mdtheory import validation
 
 _EXTRAS = {
     "mdtheory": {"torch": "search"},
-    "mdpo": dict.fromkeys(("torch", "safetensors", "tensorboard"), "experiments"),
+    "mdpo": {
+        **dict.fromkeys(("torch", "safetensors", "tensorboard", "imageio"), "experiments"),
+        "procgen": "procgen",
+        "wandb": "wandb",
+    },
 }
 """By program, which extra brings a module that it may miss."""
 
@@ -39,12 +43,16 @@ class Command(Protocol):
 def run(
     program: str,
     description: str,
-    commands: Mapping[str, type[Command]],
+    commands: Callable[[Sequence[str]], Mapping[str, type[Command]]],
     arguments: Sequence[str] | None,
 ) -> int:
-    """Parse the arguments, run the command, and turn every bad input into one line and status 2."""
+    """Parse the arguments, run the command, and turn every bad input into one line and status 2.
+
+    `commands` gives the commands by name; it may look at the arguments to choose their flags.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        command = _parse(program, description, commands, arguments)
+        command = _parse(program, description, commands(arguments), arguments)
         return command.run() if command is not None else 0
     except BrokenPipeError:
         sys.stderr.close()
@@ -70,9 +78,8 @@ def _parse(
     program: str,
     description: str,
     commands: Mapping[str, type[Command]],
-    arguments: Sequence[str] | None,
+    arguments: list[str],
 ) -> Command | None:
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments == ["--version"]:
         print(f"{program} {importlib.metadata.version('mdtheory')}")
         return None

@@ -230,7 +230,7 @@ def test_runs_without_a_chain_say_why(runs: dict[str, Path], tmp_path: Path) -> 
         chain_of(run)
     checkpoint.unlink()
     assert not chains.has_chain(run, TrainConfig.load(run))
-    with pytest.raises(FileNotFoundError, match="has no checkpoint yet: `mdpo train --resume"):
+    with pytest.raises(FileNotFoundError, match="has no checkpoint yet: `mdpo resume"):
         chain_of(run)
 
 

@@ -100,7 +100,7 @@ def test_train_and_report_write_a_page_once(
     assert f"{run} exists already" in refused(capsys, "train", "--output", run, *TINY)
     assert page.read_bytes() == before
     assert cli.main(["report", run, "--force"]) == 0
-    assert cli.main(["train", "--resume", run]) == 0
+    assert cli.main(["resume", run]) == 0
 
 
 @pytest.fixture
@@ -200,7 +200,6 @@ def test_demo_goes_on_where_it_was_and_keeps_finished_runs(
     ("arguments", "message"),
     [
         (["trian"], "unknown command 'trian': did you mean 'train'?"),
-        (["train"], "give either --output, for a new run, or --resume, for an old one"),
         (["train", "--output", "x", "--sedes", "3"], "--sedes"),
         (["train", "--output", "x", "--seeds", "many"], "--seeds"),
         (["train", "--output", "x", "--seeds", "0"], "seeds must be from 1 to 10000, got 0"),
@@ -208,7 +207,6 @@ def test_demo_goes_on_where_it_was_and_keeps_finished_runs(
         (["train", "--output", "x", "--agents", "1"], "distill_coef must be 0 for one agent"),
         (["train", "--output", "x", "--minibatches", "7"], "minibatches must divide"),
         (["train", "--output", "x", "--minibatches", "1024"], "at least 2 samples, got 1024"),
-        (["train", "--resume", "x", "--force"], "--force goes with --output"),
         (
             ["train", "--output", "x", "--learning-rate", "nan"],
             "learning_rate must be a finite number, got nan",
@@ -220,8 +218,8 @@ def test_demo_goes_on_where_it_was_and_keeps_finished_runs(
         ),
         (["train", "--output", "x", "--gae-lambda", "2"], "gae_lambda must lie in [0, 1], got 2"),
         (["train", "--output", "x", "--pixelgrid.discount", "1"], "discount must lie in [0, 1)"),
-        (["train", "--resume", "nowhere"], "nowhere is no run of `mdpo train`"),
-        (["train", "--resume", "x", "--seeds", "3"], "--resume takes its settings from x"),
+        (["resume", "nowhere"], "nowhere is no run of `mdpo train`"),
+        (["resume", "x", "--seeds", "3"], "--seeds"),
         (["report", "nowhere"], "nowhere is no run of `mdpo train`"),
         (["report"], "give at least one run"),
         (["report", "x", "--shrinkag"], "--shrinkag"),
@@ -267,7 +265,7 @@ def test_damaged_tensors_are_named(
     assert cli.main(["train", "--output", str(run), *TINY]) == 0
     capsys.readouterr()
     (run / damage).write_bytes(b"not a tensor")
-    commands = [["chain"], ["train", "--resume"] if damage.startswith("checkpoint") else ["report"]]
+    commands = [["chain"], ["resume"] if damage.startswith("checkpoint") else ["report"]]
     for command in commands:
         assert damage.split("/")[-1] in refused(capsys, *command, str(run))
 
@@ -313,7 +311,7 @@ def test_results_that_do_not_fit_their_configuration_are_refused(
     config = TrainConfig.load(run)
     cases = [
         ({"seeds": 3}, ["report"], "must hold finite logits of shape [3, "),
-        ({"hidden": 9}, ["train", "--resume"], "does not fit the run's config.json"),
+        ({"hidden": 9}, ["resume"], "does not fit the run's config.json"),
     ]
     for change, command, message in cases:
         (run / "config.json").write_text(dataclasses.replace(config, **change).to_json())
@@ -325,7 +323,7 @@ def test_lost_evaluations_can_be_made_again(tmp_path: Path) -> None:
     assert cli.main(["train", "--output", str(run), *TINY]) == 0
     before = (run / "evaluations" / "000002.safetensors").read_bytes()
     shutil.rmtree(run / "evaluations")
-    assert cli.main(["train", "--resume", str(run)]) == 0
+    assert cli.main(["resume", str(run)]) == 0
     assert (run / "evaluations" / "000002.safetensors").read_bytes() == before
     assert cli.main(["report", str(run)]) == 0
 

@@ -68,7 +68,7 @@ def test_a_killed_run_resumes_to_the_same_files(tmp_path: Path) -> None:
     done = len(list(evaluations.glob("*.safetensors")))
     assert 3 <= done < 31, "the run must have been killed in the middle"
     again = subprocess.run(
-        [*command, "train", "--resume", str(tmp_path / "killed")], capture_output=True, check=False
+        [*command, "resume", str(tmp_path / "killed")], capture_output=True, check=False
     )
     assert again.returncode == 0, again.stderr
     assert files(tmp_path / "killed") == files(tmp_path / "whole")

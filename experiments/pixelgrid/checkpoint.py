@@ -83,7 +83,7 @@ def load_metrics(run: Path, config: TrainConfig) -> Tensor:
     """Metrics [update, metric, seed, agent] of the last checkpoint, without its networks."""
     path = run / "checkpoint.safetensors"
     if not path.exists():
-        raise FileNotFoundError(f"{run} has no checkpoint yet: `mdpo train --resume {run}` first")
+        raise FileNotFoundError(f"{run} has no checkpoint yet: `mdpo resume {run}` first")
     metrics = tensor_file.read(path)[0].get("metrics")
     if metrics is None or metrics.ndim != 4 or metrics.shape[2:] != (config.seeds, config.agents):
         shape = None if metrics is None else list(metrics.shape)
@@ -107,7 +107,7 @@ def load_evaluations(run: Path, config: TrainConfig) -> tuple[list[int], Tensor]
     """Updates and logits [evaluation, seed, agent, F, S, A] of all evaluations so far."""
     paths = sorted((run / "evaluations").glob("[0-9]*.safetensors"))
     if not paths:
-        raise FileNotFoundError(f"{run} has no evaluations yet: `mdpo train --resume {run}` first")
+        raise FileNotFoundError(f"{run} has no evaluations yet: `mdpo resume {run}` first")
     world = config.pixelgrid
     leading = (config.seeds, config.agents, world.n_renderings, world.n_states)
     logits = []

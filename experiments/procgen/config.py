@@ -85,6 +85,8 @@ class ProcgenConfig(PPOConfig):
     chunk: int = 0
     """Samples per agent whose gradient is computed at once and then added up; 0 picks 32 on CPUs
     and the whole minibatch on GPUs. Changes rounding only."""
+    compile: bool = True
+    """On GPUs, let torch.compile fuse the loss's kernels. Changes rounding only."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the networks are; auto is a GPU if there is one."""
     env_threads: int = 4

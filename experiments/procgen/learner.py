@@ -7,15 +7,16 @@ several times faster than at once, since the activations of a chunk stay in the 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from experiments import losses
+from experiments.envs.procgen import N_ACTIONS
 from experiments.procgen.config import ProcgenConfig
 from experiments.procgen.networks import ImpalaActorCritic
-from experiments.procgen.rollout import RandomNumbers, Rollout
+from experiments.procgen.rollout import RandomNumbers, Rollout, choose
 
 LOSS_METRICS = (
     "policy_loss",
@@ -59,6 +60,7 @@ class Learner:
     def __init__(self, config: ProcgenConfig, device: torch.device) -> None:
         self.config, self.device = config, device
         self.networks = build_networks(config).to(device)
+        self._passes: list[Callable[[Tensor], tuple[Tensor, Tensor]]] = list(self.networks)
         self.averages = copy.deepcopy(self.networks).eval() if config.averages else None
         self.optimizer = torch.optim.Adam(
             self.networks.parameters(),
@@ -70,19 +72,24 @@ class Learner:
         self.chunk = config.chunk or (_CPU_CHUNK if device.type == "cpu" else every)
 
     @torch.no_grad()
-    def act(self, agent: int, observation: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [n, 15] and values [n]."""
+    def act(self, agent: int, observation: Tensor, uniform: Tensor) -> tuple[Tensor, ...]:
+        """Actions, their log-probabilities and values, each [n], of uint8 pixels [n, 64, 64, 3],
+        drawn with uniforms [n]."""
         self.networks.eval()
         with self.autocast(enabled=self.device.type == "cuda"):
             logits, value = self.networks[agent](observation)
-        return logits.float(), value.float()
+        return *choose(logits, uniform), value.to(uniform.dtype)
 
     def update(self, rollout: Rollout, numbers: RandomNumbers, update: int) -> Tensor:
         """All gradient steps on one rollout; returns means of LOSS_METRICS, [metric, agent]."""
         config = self.config
         samples = prepare(rollout, config)
         for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate_at(update)
+            rate = config.learning_rate_at(update)
+            if isinstance(group["lr"], Tensor):  # which a CUDA graph reads
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
         coef = config.distill_coef_at(update)
         self.networks.train()
         total = torch.zeros(len(LOSS_METRICS), config.agents, device=self.device)
@@ -93,7 +100,9 @@ class Learner:
                     total += self.gradient_step(samples, index, coef)
         return total / (config.epochs * config.minibatches)
 
-    def gradient_step(self, samples: Samples, index: Tensor, distill_coef: float) -> Tensor:
+    def gradient_step(
+        self, samples: Samples, index: Tensor, distill_coef: float | Tensor
+    ) -> Tensor:
         """One step on the samples index [agent, n]; returns LOSS_METRICS, [metric, agent]."""
         config = self.config
         n = index.shape[-1]
@@ -120,7 +129,7 @@ class Learner:
         self._move_averages()
         return torch.cat([sums / n, torch.stack(norms)[None]])
 
-    def loss(self, batch: Samples, distill_coef: float) -> tuple[Tensor, Tensor]:
+    def loss(self, batch: Samples, distill_coef: float | Tensor) -> tuple[Tensor, Tensor]:
         """Loss [agent, n] of every sample, and its parts for the log, [metric, agent, n]."""
         config = self.config
         by_owner, value = self._forward(batch["observation"])
@@ -153,10 +162,10 @@ class Learner:
         columns, values = [], []
         for j in agents:
             if shared:  # one forward pass over everybody's samples
-                logits, value = self.networks[j](observation.flatten(0, 1))
+                logits, value = self._passes[j](observation.flatten(0, 1))
                 column, value = logits.unflatten(0, (-1, n)), value.unflatten(0, (-1, n))[j]
             else:
-                logits, value = self.networks[j](observation[j])
+                logits, value = self._passes[j](observation[j])
                 column = self._as_teacher(j, observation)
                 column = torch.stack([logits if i == j else column[i] for i in agents])
             columns.append(column.float() if column.dtype == torch.bfloat16 else column)
@@ -166,9 +175,8 @@ class Learner:
     def _as_teacher(self, j: int, observation: Tensor) -> Tensor:
         """Logits [i, n, A] of policy j on everybody's samples, without gradient or dropout."""
         if not self.config.peers:
-            dtype = self.networks[j].hidden.weight.dtype
-            shape = (*observation.shape[:2], self.networks[j].policy.out_features)
-            return torch.zeros(shape, dtype=dtype, device=self.device)
+            dtype = next(self.networks.parameters()).dtype
+            return torch.zeros(*observation.shape[:2], N_ACTIONS, dtype=dtype, device=self.device)
         with torch.no_grad():
             self.networks[j].eval()
             logits, _ = self.networks[j](observation.flatten(0, 1))

@@ -17,7 +17,7 @@ from torch import Tensor
 from experiments.envs.procgen import ProcgenVectorEnv
 from experiments.procgen.config import ProcgenConfig
 
-Actor = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+Actor = Callable[[int, Tensor, Tensor], tuple[Tensor, ...]]
 """Agent, observations [env, 64, 64, 3] and uniforms [env] to actions, their log-probabilities and
 values, [env] each."""
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from experiments.config import CONFIG_FILE
@@ -28,7 +27,7 @@ from experiments.procgen.checkpoint import (
 )
 from experiments.procgen.config import ProcgenConfig
 from experiments.procgen.learner import LOSS_METRICS, Learner, explained_variance, prepare
-from experiments.procgen.rollout import Collector, Episodes, choose, draw
+from experiments.procgen.rollout import Collector, Episodes, draw
 from experiments.progress import Display
 from mdtheory import files
 
@@ -58,7 +57,7 @@ def train(config: ProcgenConfig, run: Path, *, stop_after: int | None = None) ->
     device = pick_device(config)
     torch.set_float32_matmul_precision("highest" if config.precision == "float32" else "high")
     torch.backends.cudnn.allow_tf32 = config.precision != "float32"
-    learner, collector = Learner(config, device), Collector(config, device)
+    learner, collector = build_learner(config, device), Collector(config, device)
     done = load_checkpoint(run, learner, collector)
     drop_lines_after(run, done)
     last = config.updates if stop_after is None else min(done + stop_after, config.updates)
@@ -88,14 +87,9 @@ def train_once(
     config: ProcgenConfig, learner: Learner, collector: Collector, update: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """One rollout and its gradient steps; returns lines for the log and the timing log."""
-
-    def act(agent: int, observation: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        logits, value = learner.act(agent, observation)
-        return *choose(logits, uniform), value
-
     start = time.perf_counter()
     numbers = draw(config, update)
-    rollout, episodes = collector.collect(act, numbers.uniforms)
+    rollout, episodes = collector.collect(learner.act, numbers.uniforms)
     between = time.perf_counter()
     metrics = learner.update(rollout, numbers, update).tolist()
     explained = list(explained_variance(prepare(rollout, config)))
@@ -113,6 +107,15 @@ def train_once(
     line = {"update": done, "steps": done * config.samples, "agents": agents}
     timing = {"update": done, "rollout_s": between - start, "learn_s": end - between}
     return line, timing
+
+
+def build_learner(config: ProcgenConfig, device: torch.device) -> Learner:
+    """The learner for a device."""
+    if device.type == "cpu":
+        return Learner(config, device)
+    from experiments.procgen.cuda import CudaLearner
+
+    return CudaLearner(config, device)
 
 
 def pick_device(config: ProcgenConfig) -> torch.device:
