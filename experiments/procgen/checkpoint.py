@@ -24,7 +24,7 @@ from torch import Tensor
 
 from experiments import tensor_file
 from experiments.procgen.config import ProcgenConfig
-from experiments.procgen.learner import Learner, Networks, build_networks
+from experiments.procgen.learner import Learner, Networks, build_networks, under
 from experiments.procgen.rollout import Collector
 from mdtheory import files
 
@@ -52,11 +52,13 @@ def load_checkpoint(run: Path, learner: Learner, collector: Collector) -> int:
     if not (run / CHECKPOINT).exists():
         return 0
     tensors, update = _read(run, learner.config)
-    prefix = "envs."
-    learner.restore({n: t for n, t in tensors.items() if not n.startswith(prefix)})
-    collector.restore(
-        {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-    )
+    try:
+        learner.restore(tensors)
+        collector.restore(under("envs.", tensors))
+    except (RuntimeError, KeyError, IndexError, ValueError) as error:
+        raise ValueError(
+            f"{run / CHECKPOINT} does not fit the run's config.json: {error}"
+        ) from None
     return update
 
 
@@ -72,10 +74,7 @@ def load_networks(run: Path) -> tuple[ProcgenConfig, int, Networks]:
         raise FileNotFoundError(f"{run} has no checkpoint yet: `mdpo resume {run}` first")
     tensors, update = _read(run, config)
     networks = build_networks(config).eval()
-    prefix = "network."
-    networks.load_state_dict(
-        {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-    )
+    networks.load_state_dict(under("network.", tensors))
     return config, update, networks
 
 

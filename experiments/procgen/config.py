@@ -89,8 +89,8 @@ class ProcgenConfig(PPOConfig):
     """On GPUs, let torch.compile fuse the loss's kernels. Changes rounding only."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the networks are; auto is a GPU if there is one."""
-    env_threads: int = 4
-    """Threads that step each agent's environments."""
+    env_threads: int = 0
+    """Threads that step each agent's environments; 0 picks the number of processors, at most 16."""
 
     def __post_init__(self) -> None:
         game_of(self.env)

@@ -36,17 +36,18 @@ class CudaLearner(Learner):
         )
         if config.compile:
             self._passes = [torch.compile(n, dynamic=False) for n in self.networks]
-        self._acting: dict[int, _Replay] = {}
+        self._acting: dict[tuple[int, int], _Replay] = {}
         self._stepping: _Replay | None = None
         self._samples: dict[str, Tensor] = {}
 
     def act(self, agent: int, observation: Tensor, uniform: Tensor) -> tuple[Tensor, ...]:
-        if agent not in self._acting:
+        key = agent, len(observation)
+        if key not in self._acting:
             eager = super().act
-            self._acting[agent] = _Replay(
+            self._acting[key] = _Replay(
                 lambda seen, drawn: eager(agent, seen, drawn), (observation, uniform)
             )
-        return self._acting[agent](observation, uniform)
+        return self._acting[key](observation, uniform)
 
     def gradient_step(
         self, samples: Samples, index: Tensor, distill_coef: Tensor | float

@@ -219,14 +219,17 @@ class Learner:
 
     def restore(self, content: Mapping[str, Tensor]) -> None:
         """Go on from what `tensors` gave."""
-        self.networks.load_state_dict(_under("network.", content))
+        self.networks.load_state_dict(under("network.", content))
         if self.averages is not None:
-            self.averages.load_state_dict(_under("average.", content))
+            self.averages.load_state_dict(under("average.", content))
         states: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _under("optimizer.", content).items():
+        for name, tensor in under("optimizer.", content).items():
             index, key = name.split(".")
             states.setdefault(int(index), {})[key] = tensor
         groups = self.optimizer.state_dict()["param_groups"]
+        for index in range(len(groups[0]["params"])) if states else ():
+            if set(states.get(index, ())) != {"step", "exp_avg", "exp_avg_sq"}:
+                raise KeyError(f"optimizer.{index} must have step, exp_avg and exp_avg_sq")
         self.optimizer.load_state_dict({"state": states, "param_groups": groups})
 
 
@@ -253,7 +256,8 @@ def prepare(rollout: Rollout, config: ProcgenConfig) -> Samples:
     return {name: tensor.flatten(1, 2) for name, tensor in samples.items()}
 
 
-def _under(prefix: str, content: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def under(prefix: str, content: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The entries whose names begin with the prefix, without it."""
     return {n.removeprefix(prefix): t for n, t in content.items() if n.startswith(prefix)}
 
 

@@ -7,6 +7,7 @@ of the run's seed and the update's number, so that a checkpoint needs none.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -59,18 +60,19 @@ class RandomNumbers:
 
 
 def draw(config: ProcgenConfig, update: int) -> RandomNumbers:
-    """The random numbers of an update: a function of seed and update alone."""
-    rng = np.random.default_rng([config.seed, update])
-    shape = (config.rollout_steps, config.agents, config.n_envs)
-    uniforms = rng.random(shape, dtype=np.float32)
-    order = np.arange(config.samples)
-    streams = 1 if config.minibatch_order == "shared" else config.agents
-    permutations = rng.permuted(np.tile(order, (config.epochs, streams, 1)), axis=-1)
-    permutations = np.broadcast_to(permutations, (config.epochs, config.agents, config.samples))
+    """The random numbers of an update: a function of seed and update, and for each agent of its
+    number, not of how many others there are."""
+    streams = [np.random.default_rng([config.seed, update, k]) for k in range(config.agents)]
+    shape = (config.rollout_steps, config.n_envs)
+    uniforms = np.stack([rng.random(shape, dtype=np.float32) for rng in streams], axis=1)
+    order = np.tile(np.arange(config.samples), (config.epochs, 1))
+    own = [rng.permuted(order, axis=-1) for rng in streams]
+    shared = config.minibatch_order == "shared"
+    permutations = np.stack([own[0] if shared else mine for mine in own], axis=1)
     return RandomNumbers(
         uniforms=torch.from_numpy(uniforms),
-        permutations=torch.from_numpy(permutations.copy()),
-        dropout_seed=int(rng.integers(2**62)),
+        permutations=torch.from_numpy(permutations),
+        dropout_seed=int(streams[0].integers(2**62)),
     )
 
 
@@ -119,7 +121,7 @@ class Collector:
                 levels=config.levels.train,
                 seed=env_seed(config, agent),
                 options=config.options,
-                num_threads=config.env_threads,
+                num_threads=config.env_threads or min(16, os.cpu_count() or 1),
                 copy=False,
             )
             for agent in range(config.agents)

@@ -9,7 +9,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from experiments.config import CONFIG_FILE
 from experiments.procgen.checkpoint import (
+    EVALUATIONS,
     LOG,
     TIMING,
     append_line,
@@ -26,6 +27,7 @@ from experiments.procgen.checkpoint import (
     save_checkpoint,
 )
 from experiments.procgen.config import ProcgenConfig
+from experiments.procgen.evaluate import TrainingEvaluations
 from experiments.procgen.learner import LOSS_METRICS, Learner, explained_variance, prepare
 from experiments.procgen.rollout import Collector, Episodes, draw
 from experiments.progress import Display
@@ -64,6 +66,8 @@ def train(config: ProcgenConfig, run: Path, *, stop_after: int | None = None) ->
     with (
         SummaryWriter(str(run / "tensorboard"), purge_step=done) as board,
         Display(run.name, total=config.updates, done=done) as display,
+        TrainingEvaluations(config) as evaluations,
+        closing(collector),
         _finish_update_first() as interrupted,
     ):
         while done < last:
@@ -74,12 +78,13 @@ def train(config: ProcgenConfig, run: Path, *, stop_after: int | None = None) ->
             append_line(run / TIMING, seconds)
             _show_on_board(board, line)
             display.advance(_summary(config, line, time.perf_counter() - start))
-            _evaluate(config, run, learner, board, done)
+            evaluation = evaluations.line(learner.networks, done)
+            if evaluation is not None:
+                append_line(run / EVALUATIONS, evaluation)
             if done % config.checkpoint_every == 0 or done == last or interrupted:
                 save_checkpoint(run, done, learner, collector)
             if interrupted:
                 raise KeyboardInterrupt
-    collector.close()
     return done
 
 
@@ -164,12 +169,6 @@ def _summary(config: ProcgenConfig, line: dict[str, Any], seconds: float) -> str
         "-" if values["return"] is None else f"{values['return']:.2f}" for values in line["agents"]
     )
     return f"{speed:,.0f} steps/s, return {returns}"
-
-
-def _evaluate(
-    config: ProcgenConfig, run: Path, learner: Learner, board: SummaryWriter, done: int
-) -> None:
-    """The evaluations that are due after this update."""
 
 
 @contextmanager
