@@ -7,7 +7,7 @@ replays is copied into the tensors that the graph reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -68,6 +68,12 @@ class CudaLearner(Learner):
             for kept in self._everything()[len(before) :]:  # the optimizer's, which were not there
                 kept.zero_()
         return self._stepping(index, coef)[0]
+
+    def restore(self, content: Mapping[str, Tensor]) -> None:
+        super().restore(content)
+        for parameter, state in self.optimizer.state.items():
+            for name in ("exp_avg", "exp_avg_sq"):  # in the memory order of their weights
+                state[name] = torch.empty_like(parameter).copy_(state[name])
 
     def _everything(self) -> list[Tensor]:
         """All tensors that a gradient step changes."""
