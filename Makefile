@@ -7,10 +7,11 @@ OUT ?= runs/demo
 .PHONY: demo test lint proofs bench clean
 .DEFAULT_GOAL := demo
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml constraints.txt procgen.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement procgen.txt
 	@touch $@
 
 demo: $(VENV)/.installed  ## toys, two trainings, one page: at most 6 minutes on 2 cores

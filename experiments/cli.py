@@ -99,7 +99,7 @@ class Chain:
         from experiments.figures import chain_figure
 
         _require_runs(self.runs)
-        picture = None if self.picture is None else _new_picture(self.picture, force=self.force)
+        picture = None if self.picture is None else files.new_picture(self.picture, self.force)
         names = [run.name for run in self.runs]
         if len(set(names)) < len(names):
             names = [str(run) for run in self.runs]
@@ -161,12 +161,6 @@ def _require_runs(runs: Sequence[Path]) -> None:
         raise ValueError("give at least one run, a folder written by `mdpo train`")
 
 
-def _new_picture(path: Path, *, force: bool) -> Path:
-    if path.suffix not in (".svg", ".png", ".pdf"):
-        raise ValueError(f"--picture must end in .svg, .png or .pdf, got {path}")
-    return files.new_file(path, force=force)
-
-
 def _write_report(runs: Sequence[Path], path: Path, *, shrinkage: bool) -> None:
     from experiments.report import build_page
 
@@ -192,6 +186,7 @@ COMMANDS: dict[str, type[command_line.Command]] = {
     "report": Report,
     "chain": Chain,
     "demo": Demo,
+    **commands.COMMANDS,
 }
 
 

@@ -94,7 +94,7 @@ class Demo:
                 encoding="utf-8",
             )
         if self.picture is not None:
-            path = self._new_picture(self.picture)
+            path = files.new_picture(self.picture, self.force)
             path.parent.mkdir(parents=True, exist_ok=True)
             toy_ladder(reports).savefig(path)
         console = Console()
@@ -103,18 +103,13 @@ class Demo:
                 console.print(part)
         return 0 if all(toy.report.holds for toy in reports) else 1
 
-    def _new_picture(self, path: Path) -> Path:
-        if path.suffix not in (".svg", ".png", ".pdf"):
-            raise ValueError(f"--picture must end in .svg, .png or .pdf, got {path}")
-        return files.new_file(path, force=self.force)
-
     def _shrinkage(self) -> int:
         from mdtheory.report import shrinkage  # matplotlib is slow
         from mdtheory.shrinkage.training import study
 
         if self.save is not None:
             raise ValueError(f"--save needs the name of one toy, got {_SHRINKAGE}")
-        picture = None if self.picture is None else self._new_picture(self.picture)
+        picture = None if self.picture is None else files.new_picture(self.picture, self.force)
         with command_line.progress() as show:
             found = study(on_progress=show)
         if picture is not None:

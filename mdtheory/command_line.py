@@ -24,7 +24,9 @@ from mdtheory import validation
 _EXTRAS = {
     "mdtheory": {"torch": "search"},
     "mdpo": {
-        **dict.fromkeys(("torch", "safetensors", "tensorboard", "imageio"), "experiments"),
+        **dict.fromkeys(
+            ("torch", "safetensors", "tensorboard", "imageio", "imageio_ffmpeg"), "experiments"
+        ),
         "procgen": "procgen",
         "wandb": "wandb",
     },

@@ -16,6 +16,13 @@ def new_file(path: Path, *, force: bool) -> Path:
     return path
 
 
+def new_picture(path: Path, force: bool) -> Path:
+    """`new_file` for the --picture of a command line, whose suffix says its format."""
+    if path.suffix not in (".svg", ".png", ".pdf"):
+        raise ValueError(f"--picture must end in .svg, .png or .pdf, got {path}")
+    return new_file(path, force=force)
+
+
 def new_folder(path: Path, *, force: bool, marker: str) -> Path:
     """An empty folder at this path, new or empty already.
 

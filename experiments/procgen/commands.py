@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,10 +12,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+from rich.console import Console
 
 from experiments.config import CONFIG_FILE
 from experiments.procgen.config import ProcgenConfig, configure
-from mdtheory import files
+from mdtheory import command_line, files
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,205 @@ class TrainProcgen:
         run = files.new_folder(output, force=self.force, marker=CONFIG_FILE)
         train_run(self.config, run, wandb=self.wandb)
         return 0
+
+
+_Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Play a run's agents on training and test levels, every episode to its end (Procgen)."""
+
+    run_folder: _Run
+    """Folder written by `mdpo train`, or a file of `mdpo export`."""
+    levels: int = 100
+    """Levels of each kind; training levels are all taken if there are no more."""
+    episodes: int = 1
+    """Episodes with sampled actions on each level; greedy ones are always one."""
+    official: bool = False
+    """Show instead what the official protocol (the first ten episodes to finish) would have said
+    of the same policies, and by how much it is off."""
+    seed: int = 0
+    """Of the choice of levels and of the actions."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the networks are."""
+    output: Path | None = None
+    """Write every episode's level, return and length to this new JSON file."""
+
+    def run(self) -> int:
+        from experiments.procgen import evaluate
+
+        if self.output is not None:
+            files.new_file(self.output, force=False)
+        with command_line.progress() as show:
+            play = evaluate.compare_protocols_of_run if self.official else evaluate.evaluate_run
+            found = play(
+                self.run_folder,
+                n_levels=self.levels,
+                episodes_per_level=self.episodes,
+                seed=self.seed,
+                device=self.device,
+                on_progress=show,
+            )
+        shown = found if isinstance(found, list) else [found]
+        tables, content = [one.table() for one in shown], [one.to_json() for one in shown]
+        for table in tables:
+            Console().print(table)
+        if self.output is not None:
+            files.write_atomically(
+                self.output, json.dumps(content if self.official else content[0]).encode()
+            )
+        return 0
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Film an agent at play, with the action probabilities of all agents beside it (Procgen)."""
+
+    run_folder: _Run
+    """Folder written by `mdpo train`, or a file of `mdpo export`."""
+    output: Path | None = None
+    """The video, .mp4 or .gif; by default RUN/watch.mp4."""
+    agent: int = 0
+    """Who acts."""
+    level: int | None = None
+    """The level to play; by default each episode draws one."""
+    train: bool = False
+    """Draw levels that the run was trained on instead of test levels."""
+    episodes: int = 1
+    """Episodes to film."""
+    max_steps: int = 900
+    """Cut an episode after so many steps; 15 are a second."""
+    seed: int = 0
+    """Of the levels drawn and of the actions sampled."""
+    greedy: bool = False
+    """Take the likeliest action instead of sampling."""
+    force: bool = False
+    """Overwrite an existing video."""
+
+    def run(self) -> int:
+        from experiments.procgen.watch import watch
+
+        output = self.output or self.run_folder / "watch.mp4"
+        with command_line.progress() as show:
+            result = watch(
+                self.run_folder,
+                output,
+                agent=self.agent,
+                level=self.level,
+                episodes=self.episodes,
+                max_steps=self.max_steps,
+                seed=self.seed,
+                greedy=self.greedy,
+                held_out=not self.train,
+                force=self.force,
+                on_progress=show,
+            )
+        for played in result.episodes:
+            kind = "test" if played.held_out else "training"
+            print(
+                f"{kind} level {played.level}: return {played.episode_return:g} in {played.steps}"
+                f" steps, {played.end}"
+            )
+        print(f"video: {result.path}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Put runs side by side: returns, gaps, steps, parameters and hours, with intervals (Procgen).
+
+    Runs that differ in their seed only are repetitions of one algorithm.
+    """
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Folders written by `mdpo train`."""
+    until: int | None = None
+    """Look at the runs as they were after this many updates, for instance the last that all have
+    been evaluated after."""
+    picture: Path | None = None
+    """Draw the learning curves (.svg, .png or .pdf)."""
+    force: bool = False
+    """Overwrite an existing picture."""
+
+    def run(self) -> int:
+        from experiments.procgen import compare
+
+        if not self.runs:
+            raise ValueError("give at least one run, a folder written by `mdpo train`")
+        picture = None if self.picture is None else files.new_picture(self.picture, self.force)
+        comparison = compare.compare(self.runs, self.until)
+        console = Console(width=max(Console().width, 120))  # its tables are wide
+        for table in compare.tables(comparison):
+            console.print(table)
+        for note in comparison.notes:
+            console.print(note, markup=False, highlight=False)
+        if picture is not None:
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            compare.compare_figure(comparison).savefig(picture)
+            print(f"picture: {picture}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write the weights of a run's agents to one file, without optimizer and games (Procgen)."""
+
+    run_folder: _Run
+    """Folder written by `mdpo train`."""
+    output: Path | None = None
+    """The file; by default RUN/policy.safetensors."""
+    force: bool = False
+    """Overwrite an existing file."""
+
+    def run(self) -> int:
+        from experiments.procgen.policy import export
+
+        output = self.output or self.run_folder / "policy.safetensors"
+        export(self.run_folder, files.new_file(output, force=self.force))
+        print(f"weights: {output}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Count the test levels that repeat a training level (Procgen)."""
+
+    env: str = "procgen:maze"
+    """procgen: and one of the sixteen games."""
+    preset: Literal["paper", "easy", "smoke"] = "paper"
+    """Which mode and how many training levels."""
+    test: int = 2000
+    """Test levels to sample."""
+    seed: int = 0
+    """Of the sample."""
+
+    def run(self) -> int:
+        from experiments.envs.procgen.duplicates import duplicates_between
+
+        config = configure(self.env, self.preset)
+        report = duplicates_between(
+            config.game, config.levels, self.test, seed=self.seed, options=config.options
+        )
+        low, high = report.interval
+        print(
+            f"{config.game}, {config.distribution_mode}: {len(report.pairs)} of {report.n_test}"
+            f" test levels repeat one of {report.n_train} training levels, {report.share:.2%} (95 %"
+            f" interval {low:.2%} to {high:.2%}); {report.n_train_repeated} training levels repeat"
+            " an earlier one"
+        )
+        for test, train in report.pairs:
+            print(f"  test level {test} is training level {train}")
+        return 0
+
+
+COMMANDS: dict[str, type[command_line.Command]] = {
+    "evaluate": Evaluate,
+    "watch": Watch,
+    "compare": Compare,
+    "export": Export,
+    "levels": Levels,
+}
 
 
 def train_command(arguments: Sequence[str]) -> type[TrainProcgen]:

@@ -227,9 +227,9 @@ class Learner:
             index, key = name.split(".")
             states.setdefault(int(index), {})[key] = tensor
         groups = self.optimizer.state_dict()["param_groups"]
-        for index in range(len(groups[0]["params"])) if states else ():
-            if set(states.get(index, ())) != {"step", "exp_avg", "exp_avg_sq"}:
-                raise KeyError(f"optimizer.{index} must have step, exp_avg and exp_avg_sq")
+        for number in range(len(groups[0]["params"])) if states else ():
+            if number not in states or set(states[number]) != {"step", "exp_avg", "exp_avg_sq"}:
+                raise KeyError(f"optimizer.{number} must have step, exp_avg and exp_avg_sq")
         self.optimizer.load_state_dict({"state": states, "param_groups": groups})
 
 

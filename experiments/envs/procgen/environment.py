@@ -3,13 +3,17 @@
 An episode's end and the next one's beginning share one step: the reward belongs to the old episode,
 the observation to the new one (`AutoresetMode.SAME_STEP`).  The library draws no last observation
 of an episode, so there is no `final_obs`.
+
+Infos, each an array [env] beside a mask `_name` that is true everywhere: `level_seed`, the level of
+the observation; `prev_level_seed` and `prev_level_complete`, the level of the reward and whether
+this step solved it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +22,21 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from experiments.config import require_types
-from experiments.envs.procgen.games import DISTRIBUTION_MODES, GAMES, N_ACTIONS, modes_of
+from experiments.config import require_types, require_within
+from experiments.envs.procgen.games import (
+    DISTRIBUTION_MODES,
+    GAMES,
+    N_ACTIONS,
+    modes_of,
+    time_limit,
+)
 from experiments.envs.procgen.levels import LevelSet
 from experiments.envs.procgen.libenv import Games
-from experiments.envs.procgen.state import read_header
+from experiments.envs.procgen.state import read_header, seal, unseal
 from mdtheory import validation
+
+_END_EPISODE = -1
+"""The action that ends an episode."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +54,16 @@ class ProcgenOptions:
     restrict_themes: bool = False
     """Draw each kind of asset in one theme only."""
     use_generated_assets: bool = False
-    """Draw randomly generated pictures in place of the human-made ones."""
+    """Draw randomly generated pictures in place of the human-made ones; states are then impossible.
+    """
     paint_vel_info: bool = False
     """Show the agent's velocity in the upper left corner, where the game has one."""
     use_sequential_levels: bool = False
-    """A solved level leads to the next one without an end of the episode."""
+    """A solved level leads to the level 997 further on without an end of the episode; levels are
+    then not those of the `LevelSet` only."""
     debug_mode: int = 0
-    """Procgen's own debugging aid; 0 is none."""
+    """Procgen's own debugging aid; only coinrun looks at it: the sum of 2 for no pits, 4 for no
+    crates, 8 for flat ground."""
 
     def __post_init__(self) -> None:
         require_types(self)
@@ -57,6 +73,7 @@ class ProcgenOptions:
                     "distribution_mode", self.distribution_mode, tuple(DISTRIBUTION_MODES)
                 )
             )
+        require_within(self, {"debug_mode": (0, 2**31 - 1)})
 
 
 class ProcgenVectorEnv(VectorEnv):
@@ -71,11 +88,13 @@ class ProcgenVectorEnv(VectorEnv):
         num_threads: of the library; by default as many as processors, at most 4. 0 steps in `act`
             itself.
         render_mode: None, or "rgb_array" for `render()` with 512x512 pixels per game.
-        copy: give arrays of their own in every step; otherwise the next step overwrites them.
+        copy: give arrays of their own in every step.  Otherwise observations and rewards are the
+            library's own arrays: valid from `observe` (or `reset`, `set_state`) to the next `act`.
 
     Raises:
         ValueError: naming the argument and what would be right.
         ModuleNotFoundError: no wheel of Procgen is installed.
+        OSError: the library does not load; names what it lacks.
     """
 
     metadata = {  # noqa: RUF012 (Gymnasium's own declaration)
@@ -83,6 +102,7 @@ class ProcgenVectorEnv(VectorEnv):
         "render_modes": ["rgb_array"],
         "render_fps": 15,
     }
+    closed = True  # until there are games
 
     def __init__(
         self,
@@ -97,8 +117,8 @@ class ProcgenVectorEnv(VectorEnv):
         copy: bool = True,
     ) -> None:
         self.game = game
-        self.levels = levels or LevelSet()
-        self.options = options or ProcgenOptions()
+        self.levels = LevelSet() if levels is None else levels
+        self.options = ProcgenOptions() if options is None else options
         self.num_envs = num_envs
         self.num_threads = min(4, os.cpu_count() or 1) if num_threads is None else num_threads
         self.render_mode = render_mode
@@ -113,6 +133,9 @@ class ProcgenVectorEnv(VectorEnv):
     def _check(self, seed: int) -> None:
         if self.game not in GAMES:
             raise ValueError(validation.unknown("game", self.game, GAMES))
+        for kind, name in ((LevelSet, "levels"), (ProcgenOptions, "options")):
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name} must be {kind.__name__}, got {getattr(self, name)!r}")
         mode = self.options.distribution_mode
         if mode not in modes_of(self.game):
             raise ValueError(
@@ -135,13 +158,12 @@ class ProcgenVectorEnv(VectorEnv):
         """Build the games; each then shows its first episode."""
         options = dataclasses.asdict(self.options)
         options["distribution_mode"] = DISTRIBUTION_MODES[self.options.distribution_mode]
-        all_levels = self.levels == LevelSet()
         self._games = Games(
-            self.num_envs,
+            int(self.num_envs),
             {
                 **options,
                 "env_name": self.game,
-                "num_levels": 0 if all_levels else len(self.levels),
+                "num_levels": len(self.levels),
                 "start_level": self.levels.first,
                 "num_actions": N_ACTIONS,
                 "rand_seed": int(seed),
@@ -149,31 +171,40 @@ class ProcgenVectorEnv(VectorEnv):
                 "render_human": self.render_mode == "rgb_array",
             },
         )
-        self._seed = seed
+        self.closed = False
         self._fresh = True
         self._pending = False
-        self._timeout = read_header(self._games.get_state(0)).timeout
+        self._time_limit = time_limit(self.game, self.options.distribution_mode)
         self._elapsed = np.zeros(self.num_envs, dtype=np.int64)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin a new episode in every game; with a seed, all draws of levels begin anew."""
+        self._require_open("reset")
+        if options:
+            raise ValueError(f"reset takes no options, got {options}")
         if isinstance(seed, list):
             raise ValueError(f"seed must be one whole number for all games, got {seed}")
-        if self._pending:
-            self.observe()
         if seed is not None:
             self._check(seed)
-            self._games.close()
+            super().reset(seed=int(seed))
             self._begin(seed)
         elif not self._fresh:
-            self._games.action[:] = -1
-            self._games.act()
-            self._games.observe()
+            self._end_episodes()
+        self._pending = False
         self._fresh = False
         self._elapsed[:] = 0
-        return self._own(self._games.observation), self._infos()
+        return self.current()
+
+    def _end_episodes(self) -> None:
+        """Begin new episodes; more than one step if the first happens to solve a level and levels
+        are sequential."""
+        self._games.action[:] = _END_EPISODE
+        self._games.first[:] = False
+        while not self._games.first.all():
+            self._games.act()
+            self._games.observe()
 
     def step(
         self, actions: np.ndarray
@@ -188,16 +219,15 @@ class ProcgenVectorEnv(VectorEnv):
         Args:
             actions: whole numbers 0 to 14, [env]; −1 ends the episode after a step of no-op.
         """
-        if self._pending:
-            raise RuntimeError("act was called twice without observe between")
+        self._require_no_step("act")
         actions = np.asarray(actions)
         if actions.shape != (self.num_envs,) or actions.dtype.kind not in "iu":
             raise ValueError(
                 f"actions must be {self.num_envs} whole numbers, got shape {list(actions.shape)}"
                 f" of {actions.dtype}"
             )
-        if actions.min() < -1 or actions.max() >= N_ACTIONS:
-            env = int(np.argmax((actions < -1) | (actions >= N_ACTIONS)))
+        if actions.min() < _END_EPISODE or actions.max() >= N_ACTIONS:
+            env = int(np.argmax((actions < _END_EPISODE) | (actions >= N_ACTIONS)))
             raise ValueError(
                 f"actions[env={env}] must be from 0 to {N_ACTIONS - 1}, or -1 to end the episode,"
                 f" got {actions[env]}"
@@ -205,6 +235,7 @@ class ProcgenVectorEnv(VectorEnv):
         self._games.action[:] = actions
         self._games.act()
         self._pending = True
+        self._fresh = False
 
     def observe(
         self,
@@ -213,65 +244,96 @@ class ProcgenVectorEnv(VectorEnv):
 
         Returns:
             Observations uint8 [env, 64, 64, 3], rewards float32 [env], terminations and
-            truncations (ended by the game's time limit) bool [env], infos.
+            truncations bool [env], infos.  Truncated is an episode that ended with the game's time
+            limit or with action −1 and did not solve its level; the library does not tell whether
+            the agent also died in that very step.
         """
+        self._require_open("observe")
         if not self._pending:
             raise RuntimeError("observe was called without act before")
-        self._games.observe()
+        games = self._games
+        games.observe()
         self._pending = False
-        self._fresh = False
         self._elapsed += 1
-        done = self._games.first
-        truncated = (
-            done
-            & (self._elapsed >= self._timeout)
-            & ~self._games.info["prev_level_complete"].astype(bool)
-        )
-        self._elapsed[done] = 0
+        solved = games.info["prev_level_complete"] != 0
+        cut = (self._elapsed >= self._time_limit) | (games.action == _END_EPISODE)
+        truncated = games.first & cut & ~solved
+        self._elapsed[games.first | solved] = 0
         return (
-            self._own(self._games.observation),
-            self._own(self._games.reward),
-            done & ~truncated,
+            self._own(games.observation),
+            self._own(games.reward),
+            games.first & ~truncated,
             truncated,
             self._infos(),
         )
 
     def get_state(self) -> list[bytes]:
-        """The state of every game, random numbers included."""
-        self._require_no_step("get_state")
-        return [self._games.get_state(env) for env in range(self.num_envs)]
+        """The state of every game, random numbers included.
+
+        Raises:
+            RuntimeError: pictures are generated, which no state holds.
+        """
+        self._require_states("get_state")
+        return [seal(self._games.get_state(env)) for env in range(self.num_envs)]
 
     def set_state(self, states: Sequence[bytes]) -> tuple[np.ndarray, dict[str, Any]]:
         """Put every game into a state; returns observations and infos like `reset`.
 
+        Options and the levels of later episodes are from then on those of the state.
+
         Raises:
-            ValueError: naming the first state that is none, or is of another game or mode.
+            ValueError: naming the first state that is none, or is of another game, distribution
+                mode or choice of themes; no game has then changed.
+            RuntimeError: pictures are generated, which no state holds.
         """
         if len(states) != self.num_envs:
             raise ValueError(f"states must be {self.num_envs}, one per game, got {len(states)}")
-        for env, state in enumerate(states):
-            self.set_one_state(env, state)
-        return self._own(self._games.observation), self._infos()
+        self._put(dict(enumerate(states)))
+        return self.current()
 
     def set_one_state(self, env: int, state: bytes) -> None:
-        """Put one game into a state; `current()` then shows it."""
-        self._require_no_step("set_state")
+        """Put one game into a state like `set_state`; `current()` then shows it."""
+        if env not in range(self.num_envs):
+            raise ValueError(f"env must be from 0 to {self.num_envs - 1}, got {env!r}")
+        self._put({env: state})
+
+    def _put(self, states: Mapping[int, bytes]) -> None:
+        self._require_states("set_state")
+        elapsed = {env: self._checked_elapsed(env, state) for env, state in states.items()}
+        for env, state in states.items():
+            self._games.set_state(env, unseal(state))
+            self._elapsed[env] = elapsed[env]
+        self._games.observe()  # draws the pictures of render()
+        self._fresh = False
+
+    def _checked_elapsed(self, env: int, state: bytes) -> int:
+        """Steps since the state's episode began, if this environment can go on from it."""
         try:
             header = read_header(state)
         except ValueError as error:
             raise ValueError(f"states[env={env}]: {error}") from None
-        if header.game != self.game:
-            raise ValueError(f"states[env={env}] must be of {self.game}, got {header.game}")
-        self._games.set_state(env, state)
-        self._elapsed[env] = header.elapsed
-        self._fresh = False
+        modes = {number: mode for mode, number in DISTRIBUTION_MODES.items()}
+        # Themes too: pictures of assets are kept once drawn.
+        names = ("game", "distribution_mode", "restrict_themes")
+        mine = (self.game, self.options.distribution_mode, self.options.restrict_themes)
+        its = (
+            header.game,
+            modes[header.options["distribution_mode"]],
+            bool(header.options["restrict_themes"]),
+        )
+        for name, right, got in zip(names, mine, its, strict=True):
+            if right != got:
+                raise ValueError(f"states[env={env}] must be of {name} {right}, got {got}")
+        return header.elapsed
 
     def current(self) -> tuple[np.ndarray, dict[str, Any]]:
         """Observations and infos of now."""
+        self._require_no_step("current")
         return self._own(self._games.observation), self._infos()
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """512x512 pictures, one per game."""
+        """512x512 pictures, one per game: uint8 [512, 512, 3]."""
+        self._require_no_step("render")
         if self.render_mode is None:
             return None
         return tuple(self._games.info["rgb"].copy())
@@ -279,9 +341,19 @@ class ProcgenVectorEnv(VectorEnv):
     def close_extras(self, **kwargs: Any) -> None:
         self._games.close()
 
+    def _require_open(self, name: str) -> None:
+        if self.closed:
+            raise RuntimeError(f"{name} was called after close")
+
     def _require_no_step(self, name: str) -> None:
+        self._require_open(name)
         if self._pending:
             raise RuntimeError(f"{name} was called between act and observe")
+
+    def _require_states(self, name: str) -> None:
+        self._require_no_step(name)
+        if self.options.use_generated_assets:
+            raise RuntimeError(f"{name} is impossible with use_generated_assets")
 
     def _own(self, array: np.ndarray) -> np.ndarray:
         return array.copy() if self.copy else array

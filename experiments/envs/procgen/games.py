@@ -37,6 +37,16 @@ def modes_of(game: str) -> tuple[str, ...]:
     return ("easy", "hard", *extreme, *memory)
 
 
+_TIME_LIMITS = {"bigfish": 6000, "bossfight": 4000, "leaper": 500, "maze": 500, "plunder": 4000}
+
+
+def time_limit(game: str, distribution_mode: str) -> int:
+    """The longest episode, in steps."""
+    if (game, distribution_mode) == ("jumper", "memory"):
+        return 2000
+    return _TIME_LIMITS.get(game, 1000)
+
+
 ACTIONS = (
     "left+down",
     "left",

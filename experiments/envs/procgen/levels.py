@@ -22,11 +22,9 @@ class LevelSet:
     end: int = END
 
     def __post_init__(self) -> None:
-        for name in ("first", "end"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise ValueError(f"{name} must be a whole number, got {value!r}")
-        if not 0 <= self.first < self.end <= END:
+        _require_whole("first", self.first, 0)
+        _require_whole("end", self.end, 1)
+        if not self.first < self.end <= END:
             raise ValueError(
                 f"levels must satisfy 0 <= first < end <= {END}, got first={self.first} and"
                 f" end={self.end}"
@@ -47,8 +45,10 @@ class LevelSet:
         Raises:
             ValueError: there are fewer than n levels.
         """
-        if not 1 <= n <= len(self):
-            raise ValueError(f"n must be from 1 to {len(self)}, the levels there are, got {n}")
+        _require_whole("n", n, 1)
+        _require_whole("seed", seed, 0)
+        if n > len(self):
+            raise ValueError(f"n must be at most {len(self)}, the levels there are, got {n}")
         rng = np.random.default_rng(seed)
         chosen: set[int] = set()
         if 2 * n > len(self):
@@ -74,10 +74,17 @@ def split(n_train: int, first: int = 0) -> LevelSplit:
     """n_train levels from `first` on for training; all levels after them are test levels.
 
     Raises:
-        ValueError: no level would be left to test on.
+        ValueError: these are no levels, or none would be left to test on.
     """
-    if isinstance(n_train, bool) or not isinstance(n_train, int) or n_train < 1:
-        raise ValueError(f"n_train must be a whole number of at least 1, got {n_train!r}")
+    _require_whole("n_train", n_train, 1)
+    _require_whole("first", first, 0)
     if first + n_train >= END:
         raise ValueError(f"first + n_train must be below {END}, got {first} + {n_train}")
     return LevelSplit(LevelSet(first, first + n_train), LevelSet(first + n_train, END))
+
+
+def _require_whole(name: str, value: object, low: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{name} must be a whole number, got {value!r}")
+    if value < low:
+        raise ValueError(f"{name} must be at least {low}, got {value}")

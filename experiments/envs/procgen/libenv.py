@@ -11,6 +11,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.util
+import sys
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +21,15 @@ import numpy as np
 
 PACKAGES = ("procgen", "procgen_gym")
 """Modules of the wheels that carry the library: procgen and procgen-mirror, and procgen-gym."""
+
+WHEEL = (
+    "procgen"
+    if sys.version_info < (3, 11)
+    else "procgen-mirror"
+    if sys.version_info < (3, 13)
+    else "procgen-gym"
+)
+"""The package that has a wheel for this Python."""
 
 MAX_STATE_BYTES = 2**20
 """The largest state that a game can have."""
@@ -114,8 +125,17 @@ def find_data() -> Path:
             if (data / "prebuilt" / "libenv.so").is_file():
                 return data
     raise ModuleNotFoundError(
-        "Procgen is not installed: pip install 'mdtheory[procgen]'", name="procgen"
+        f"Procgen is not installed: pip install --no-deps {WHEEL}", name="procgen"
     )
+
+
+def is_installed() -> bool:
+    """Whether a wheel with the library is installed."""
+    try:
+        find_data()
+    except ModuleNotFoundError:
+        return False
+    return True
 
 
 @functools.cache
@@ -162,7 +182,8 @@ def load_library(data: Path | None = None) -> Library:
 class Games:
     """A batch of games in the library, and the arrays that it reads and writes.
 
-    The library aborts the process on wrong options or states, so callers check these first.
+    The library ends the process on wrong options or states, so callers check these first.  It frees
+    the games on `close` or with the object; the arrays stay.
 
     Attributes:
         observation: uint8, [env, 64, 64, 3].
@@ -177,14 +198,18 @@ class Games:
         self._functions = self._library.functions
         self.n_envs = n_envs
         self._options = _c_options({**options, "resource_root": f"{self._library.assets}/"})
-        by_value = self._library.version == 1
-        argument = self._options[0] if by_value else ctypes.byref(self._options[0])
-        self._handle: int | None = self._functions.libenv_make(n_envs, argument)
+        # By value or by pointer, as the interface's argument type has it.
+        self._handle: int | None = self._functions.libenv_make(n_envs, self._options[0])
+        self._free = weakref.finalize(self, self._functions.libenv_close, self._handle)
+        # At the process' end there is nothing to free, and a forked process lacks the threads that
+        # the library would wait for.
+        self._free.atexit = False
         self.observation = self._arrays(_OBSERVATION)["rgb"]
         self.action = self._arrays(_ACTION)["action"]
         self.info = self._arrays(_INFO)
         self.reward = np.zeros(n_envs, dtype=np.float32)
         self.first = np.zeros(n_envs, dtype=bool)
+        self._state = np.empty(MAX_STATE_BYTES, dtype=np.uint8)
         self._pointers = {
             "ob": _pointers([self.observation]),
             "ac": _pointers([self.action]),
@@ -200,26 +225,32 @@ class Games:
 
     def act(self) -> None:
         """Begin a step with the actions in `action`; threads of the library carry it out."""
-        self._functions.libenv_act(self._handle)
+        self._functions.libenv_act(self._opened())
 
     def observe(self) -> None:
         """Wait until the step is over and all arrays show its result."""
-        self._functions.libenv_observe(self._handle)
+        self._functions.libenv_observe(self._opened())
 
     def get_state(self, env: int) -> bytes:
-        """Everything about one game, its random numbers included; ends a step begun by `act`."""
-        buffer = ctypes.create_string_buffer(MAX_STATE_BYTES)
-        length = self._functions.get_state(self._handle, env, buffer, MAX_STATE_BYTES)
-        return buffer.raw[:length]
+        """Everything about one game, its random numbers included; waits like `observe`."""
+        length = self._functions.get_state(
+            self._opened(), env, self._state.ctypes.data, MAX_STATE_BYTES
+        )
+        return self._state[:length].tobytes()
 
     def set_state(self, env: int, state: bytes) -> None:
-        """Put one game into a state of `get_state` and draw it."""
-        self._functions.set_state(self._handle, env, state, len(state))
+        """Put one game into a state of `get_state`; all but `info["rgb"]` show it at once."""
+        self._functions.set_state(self._opened(), env, state, len(state))
 
     def close(self) -> None:
-        if self._handle is not None:
-            self._functions.libenv_close(self._handle)
-            self._handle = None
+        """End the games and their threads; closing twice is harmless."""
+        self._handle = None
+        self._free()
+
+    def _opened(self) -> int:
+        if self._handle is None:
+            raise RuntimeError("these games are closed")
+        return self._handle
 
     def _arrays(self, space: int) -> dict[str, np.ndarray]:
         """One zeroed array [env, ...] per tensor of the space."""

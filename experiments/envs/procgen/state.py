@@ -1,16 +1,21 @@
-"""What a saved state says in its first bytes, in the order in which Procgen writes it.
+"""What a saved state says, in the order in which Procgen writes it.
 
-The library aborts the whole process on a state that it cannot read; `read_header` refuses it
+The library ends the whole process on a state that it cannot read, so a state carries a checksum
+behind the library's bytes: whatever was cut, mixed up or changed by a flipped bit is refused
 before.
 """
 
 from __future__ import annotations
 
 import struct
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from experiments.envs.procgen.levels import LevelSet
+
 _VERSION = 0
-_END = struct.pack("<I", 0xCAFECAFE)
+_CHECKSUM = struct.Struct("<I")
 _OPTIONS = (
     "paint_vel_info",
     "use_generated_assets",
@@ -43,6 +48,9 @@ _AFTER_RANDOM_NUMBERS = (
     "elapsed",
     "is_waiting_for_step",
 )
+_ENTITY_BYTES = 31 * 4
+_BETWEEN_ENTITIES_AND_GENERATOR = 19 * 4
+_BETWEEN_GENERATOR_AND_GRID = 9 * 4
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ class StateHeader:
         timeout: the longest episode, in steps.
         level_seed: level being played.
         elapsed: steps since the episode began.
-        end: position of the first byte that belongs to the game.
+        end: position of the first byte behind the header.
     """
 
     game: str
@@ -68,64 +76,45 @@ class StateHeader:
     end: int
 
 
+def seal(raw: bytes) -> bytes:
+    """The library's bytes with their checksum: a state."""
+    return raw + _CHECKSUM.pack(zlib.crc32(raw))
+
+
+def unseal(state: bytes) -> bytes:
+    """The bytes that the library reads.
+
+    Raises:
+        ValueError: this is no state, or not all of it.
+    """
+    size = _CHECKSUM.size
+    if not isinstance(state, bytes) or seal(state[:-size]) != state or len(state) == size:
+        raise ValueError(f"state must be bytes of get_state, complete, got {_shown(state)}")
+    return state[:-size]
+
+
 def read_header(state: bytes) -> StateHeader:
     """Read the head of a state.
 
     Raises:
-        ValueError: these bytes are no complete state of Procgen.
+        ValueError: this is no state, or not all of it.
     """
-    if not isinstance(state, bytes) or not state.endswith(_END):
-        raise ValueError(
-            f"state must be bytes of get_state, complete to their end mark, got {_shown(state)}"
-        )
-    try:
-        return _read(state)
-    except (struct.error, UnicodeDecodeError, _NoStateError):
-        raise ValueError(f"state must be bytes of get_state, got {_shown(state)}") from None
-
-
-def with_levels(state: bytes, low: int, high: int) -> bytes:
-    """The state, but the levels of all later episodes are drawn from [low, high)."""
-    header = read_header(state)
-    changed = bytearray(state)
-    for name, value in (("level_seed_low", low), ("level_seed_high", high)):
-        struct.pack_into("<i", changed, header.offsets[name], value)
-    return bytes(changed)
-
-
-class _NoStateError(Exception):
-    pass
-
-
-def _read(state: bytes) -> StateHeader:
-    position = 0
-
-    def integer() -> int:
-        nonlocal position
-        position += 4
-        return int(struct.unpack_from("<i", state, position - 4)[0])
-
-    def text() -> bytes:
-        nonlocal position
-        length = integer()
-        if not 0 <= length <= len(state) - position:
-            raise _NoStateError
-        position += length
-        return state[position - length : position]
-
-    if integer() != _VERSION:
-        raise _NoStateError
-    game = text().decode("ascii")
+    reader = _Reader(unseal(state))
+    version = reader.integer()
+    if version != _VERSION:
+        raise ValueError(f"state must be of version {_VERSION}, got {version}")
+    game = reader.text().decode("ascii")
     values, offsets = {}, {}
-    for name in (*_OPTIONS, "level_seed_low", "level_seed_high", "game_type", "game_index"):
-        offsets[name] = position
-        values[name] = integer()
-    for _ in ("levels", "game"):  # two generators: a flag and a text each
-        integer()
-        text()
-    for name in _AFTER_RANDOM_NUMBERS:
-        offsets[name] = position
-        values[name] = integer()
+
+    def read(*names: str) -> None:
+        for name in names:
+            offsets[name] = reader.position
+            values[name] = reader.integer()
+
+    read(*_OPTIONS, "level_seed_low", "level_seed_high", "game_type", "game_index")
+    reader.generator()
+    reader.generator()
+    read(*_AFTER_RANDOM_NUMBERS)
     return StateHeader(
         game=game,
         options={name: values[name] for name in _OPTIONS},
@@ -133,8 +122,68 @@ def _read(state: bytes) -> StateHeader:
         timeout=values["timeout"],
         level_seed=values["level_seed"],
         elapsed=values["elapsed"],
-        end=position,
+        end=reader.position,
     )
+
+
+def world_of(state: bytes) -> bytes:
+    """Everything that stands in the level, seen or not: the bytes of its objects and of its grid.
+
+    Raises:
+        ValueError: this is no state, or not all of it.
+    """
+    reader = _Reader(state, read_header(state).end)
+    reader.integer()  # number of the grid's cells
+    entities = reader.skip(reader.integer() * _ENTITY_BYTES)
+    reader.skip(_BETWEEN_ENTITIES_AND_GENERATOR)
+    reader.generator()
+    reader.skip(_BETWEEN_GENERATOR_AND_GRID)
+    size = struct.pack("<ii", reader.integer(), reader.integer())
+    return size + reader.skip(4 * reader.integer()) + entities
+
+
+def patched(state: bytes, values: Mapping[int, int]) -> bytes:
+    """The state with other whole numbers at some positions; nobody checks that these make sense."""
+    changed = bytearray(unseal(state))
+    for position, value in values.items():
+        struct.pack_into("<i", changed, position, value)
+    return seal(bytes(changed))
+
+
+def with_levels(state: bytes, low: int, high: int) -> bytes:
+    """The state, but the levels of all later episodes are drawn from [low, high).
+
+    Raises:
+        ValueError: this is no state, or these are no levels.
+    """
+    levels = LevelSet(low, high)
+    offsets = read_header(state).offsets
+    return patched(
+        state, {offsets["level_seed_low"]: levels.first, offsets["level_seed_high"]: levels.end}
+    )
+
+
+class _Reader:
+    """Reads the library's bytes from a position on."""
+
+    def __init__(self, data: bytes, position: int = 0):
+        self._data = data
+        self.position = position
+
+    def skip(self, length: int) -> bytes:
+        self.position += length
+        return self._data[self.position - length : self.position]
+
+    def integer(self) -> int:
+        return int.from_bytes(self.skip(4), "little", signed=True)
+
+    def text(self) -> bytes:
+        return self.skip(self.integer())
+
+    def generator(self) -> None:
+        """Random numbers: a flag and a text."""
+        self.integer()
+        self.text()
 
 
 def _shown(state: object) -> str:
