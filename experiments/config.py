@@ -14,12 +14,18 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from mdtheory import validation
 
 CONFIG_FILE = "config.json"
 """Name of a run's configuration in the run's folder."""
+
+ADVICE = {
+    "pixelgrid": "which `mdpo report` and `mdpo chain` look at",
+    "procgen": "which `mdpo compare`, `mdpo evaluate` and `mdpo watch` look at",
+}
+"""What to say of a run that was given to a command for another environment."""
 
 Config = TypeVar("Config", bound="PPOConfig")
 
@@ -27,6 +33,9 @@ Config = TypeVar("Config", bound="PPOConfig")
 @dataclass(frozen=True)
 class PPOConfig:
     """Mutual-distillation PPO. `distill_coef` 0 is independent PPO: the same code, the baseline."""
+
+    ENVIRONMENT: ClassVar[str] = ""
+    """How the names of the environments begin that a subclass is for."""
 
     agents: int = 2
     """Agents N that distil each other."""
@@ -98,6 +107,9 @@ class PPOConfig:
             content: Any = json.loads(text)
         except json.JSONDecodeError as error:
             raise ValueError(f"must be JSON: {error}") from None
+        env = content.get("env") if isinstance(content, dict) else None
+        if isinstance(env, str) and not env.startswith(cls.ENVIRONMENT):
+            raise ValueError(f"is of a run on {env}, {ADVICE.get(env.split(':')[0], 'unknown')}")
         return _from_object(cls, content)
 
     @classmethod

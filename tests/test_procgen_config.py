@@ -588,6 +588,14 @@ ERRORS: list[tuple[Callable[[], object], str]] = [  # a message that goes on end
         lambda: ProcgenConfig.from_json('{"distil_coef": 1.0}'),
         "unknown key 'distil_coef': did you mean 'distill_coef'? known are agents, ...",
     ),
+    (
+        lambda: ProcgenConfig.from_json('{"ENVIRONMENT": "procgen:"}'),
+        "unknown key 'ENVIRONMENT': known are agents, ...",
+    ),
+    (
+        lambda: ProcgenConfig.from_json('{"env": "pixelgrid"}'),
+        "is of a run on pixelgrid, which `mdpo report` and `mdpo chain` look at",
+    ),
     (lambda: ProcgenConfig.from_json('{"seed": -1}'), "seed must be from 0 to 2147483647, got -1"),
 ]
 

@@ -50,7 +50,7 @@ def test_a_header_says_what_the_environment_shows(game):
         assert header.game == game
         assert header.options["distribution_mode"] == DISTRIBUTION_MODES[mode]
         assert header.level_seed == infos["level_seed"][0]
-        assert header.elapsed == env._elapsed[0]
+        assert header.elapsed == env._elapsed()[0]
 
 
 @pytest.mark.parametrize("game", GAMES)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from experiments.config import PPOConfig, require_within
 from experiments.envs.pixelgrid import PixelGridConfig
 from mdtheory import validation
-
-ENVIRONMENT = "pixelgrid"
 
 
 @dataclass(frozen=True)
 class TrainConfig(PPOConfig):
     """Mutual-distillation PPO. `distill_coef` 0 is independent PPO: the same code, the baseline."""
 
-    env: str = ENVIRONMENT
+    ENVIRONMENT: ClassVar[str] = "pixelgrid"
+
+    env: str = "pixelgrid"
     """Which environment: pixelgrid, or procgen:GAME with flags of its own (`mdpo train --env
     procgen:coinrun --help`)."""
     seeds: int = 16
@@ -46,8 +47,8 @@ class TrainConfig(PPOConfig):
     """The pixel world."""
 
     def __post_init__(self) -> None:
-        if self.env != ENVIRONMENT:
-            raise ValueError(validation.unknown("env", self.env, (ENVIRONMENT,)))
+        if self.env != self.ENVIRONMENT:
+            raise ValueError(validation.unknown("env", self.env, (self.ENVIRONMENT,)))
         self.check()
         require_within(
             self,

@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
+from rich.table import Table
 
 from experiments.config import CONFIG_FILE
 from experiments.procgen.config import ProcgenConfig, configure
@@ -72,6 +73,8 @@ class Evaluate:
     official: bool = False
     """Show instead what the official protocol (the first ten episodes to finish) would have said
     of the same policies, and by how much it is off."""
+    repetitions: int = 20
+    """How often --official repeats the official protocol."""
     seed: int = 0
     """Of the choice of levels and of the actions."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -80,29 +83,42 @@ class Evaluate:
     """Write every episode's level, return and length to this new JSON file."""
 
     def run(self) -> int:
-        from experiments.procgen import evaluate
-
         if self.output is not None:
             files.new_file(self.output, force=False)
         with command_line.progress() as show:
-            play = evaluate.compare_protocols_of_run if self.official else evaluate.evaluate_run
-            found = play(
-                self.run_folder,
-                n_levels=self.levels,
-                episodes_per_level=self.episodes,
-                seed=self.seed,
-                device=self.device,
-                on_progress=show,
-            )
-        shown = found if isinstance(found, list) else [found]
-        tables, content = [one.table() for one in shown], [one.to_json() for one in shown]
+            tables, content = self._official(show) if self.official else self._unbiased(show)
         for table in tables:
             Console().print(table)
         if self.output is not None:
-            files.write_atomically(
-                self.output, json.dumps(content if self.official else content[0]).encode()
-            )
+            files.write_atomically(self.output, json.dumps(content).encode())
         return 0
+
+    def _unbiased(self, show: Callable[[str, float], None]) -> tuple[list[Table], Any]:
+        from experiments.procgen.evaluate import evaluate_run
+
+        found = evaluate_run(
+            self.run_folder,
+            n_levels=self.levels,
+            episodes_per_level=self.episodes,
+            seed=self.seed,
+            device=self.device,
+            on_progress=show,
+        )
+        return [found.table()], found.to_json()
+
+    def _official(self, show: Callable[[str, float], None]) -> tuple[list[Table], Any]:
+        from experiments.procgen.evaluate import compare_protocols_of_run
+
+        found = compare_protocols_of_run(
+            self.run_folder,
+            n_levels=self.levels,
+            episodes_per_level=self.episodes,
+            seed=self.seed,
+            repetitions=self.repetitions,
+            device=self.device,
+            on_progress=show,
+        )
+        return [one.table() for one in found], [one.to_json() for one in found]
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,6 @@ from rich.table import Table
 
 from experiments.envs.procgen.games import EASY_RANGES, HARD_RANGES, ReturnRange
 from experiments.figures import RUN_COLOURS
-from experiments.pixelgrid.config import TrainConfig
 from experiments.procgen.checkpoint import EVALUATIONS, LOG, TIMING, config_digest, read_lines
 from experiments.procgen.config import ProcgenConfig
 from experiments.procgen.networks import ImpalaActorCritic
@@ -138,7 +137,7 @@ def load_curves(run: Path, until: int | None = None) -> Curves:
         FileNotFoundError: the folder holds no run.
         ValueError: a run of another environment, or a damaged log, naming file and line.
     """
-    config = _load_config(run)
+    config = ProcgenConfig.load(run)
     lines = read_lines(run / LOG)[:until]
     if [line["update"] for line in lines] != list(range(1, len(lines) + 1)):
         raise ValueError(f"{run / LOG} must hold the updates 1, 2, 3, ... in this order")
@@ -196,21 +195,6 @@ def _parsed(path: Path, line: Mapping[str, Any], parse: Callable[[Any], Any]) ->
     except (KeyError, TypeError, ValueError, AttributeError):
         message = f"{path}: the line of update {line['update']} is not as this version writes it"
         raise ValueError(message) from None
-
-
-def _load_config(run: Path) -> ProcgenConfig:
-    try:
-        return ProcgenConfig.load(run)
-    except ValueError:
-        try:
-            TrainConfig.load(run)
-        except ValueError:
-            pass
-        else:
-            raise ValueError(
-                f"{run} is a run on the pixel grid, which `mdpo report` compares"
-            ) from None
-        raise
 
 
 @functools.cache

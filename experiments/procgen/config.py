@@ -10,7 +10,7 @@ import dataclasses
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from experiments.config import PPOConfig, changed_flags, require_choices, require_within
 from experiments.envs.procgen import GAMES, LevelSplit, ProcgenOptions, split
@@ -24,6 +24,8 @@ PREFIX = "procgen:"
 @dataclass(frozen=True)
 class ProcgenConfig(PPOConfig):
     """Mutual-distillation PPO. `distill_coef` 0 is independent PPO: the same code, the baseline."""
+
+    ENVIRONMENT: ClassVar[str] = PREFIX
 
     env: str = "procgen:coinrun"
     """procgen: and one of the sixteen games."""

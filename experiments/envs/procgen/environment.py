@@ -38,6 +38,8 @@ from mdtheory import validation
 _END_EPISODE = -1
 """The action that ends an episode."""
 
+_POSSIBLE = frozenset(range(_END_EPISODE, N_ACTIONS))
+
 
 @dataclass(frozen=True)
 class ProcgenOptions:
@@ -175,7 +177,9 @@ class ProcgenVectorEnv(VectorEnv):
         self._fresh = True
         self._pending = False
         self._time_limit = time_limit(self.game, self.options.distribution_mode)
-        self._elapsed = np.zeros(self.num_envs, dtype=np.int64)
+        self._now = 0  # steps of all games
+        self._began = np.zeros(self.num_envs, dtype=np.int64)  # when each episode began
+        self._everywhere = np.ones(self.num_envs, dtype=bool)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -194,7 +198,7 @@ class ProcgenVectorEnv(VectorEnv):
             self._end_episodes()
         self._pending = False
         self._fresh = False
-        self._elapsed[:] = 0
+        self._began[:] = self._now
         return self.current()
 
     def _end_episodes(self) -> None:
@@ -226,7 +230,7 @@ class ProcgenVectorEnv(VectorEnv):
                 f"actions must be {self.num_envs} whole numbers, got shape {list(actions.shape)}"
                 f" of {actions.dtype}"
             )
-        if actions.min() < _END_EPISODE or actions.max() >= N_ACTIONS:
+        if not _POSSIBLE.issuperset(actions.tolist()):
             env = int(np.argmax((actions < _END_EPISODE) | (actions >= N_ACTIONS)))
             raise ValueError(
                 f"actions[env={env}] must be from 0 to {N_ACTIONS - 1}, or -1 to end the episode,"
@@ -251,21 +255,29 @@ class ProcgenVectorEnv(VectorEnv):
         self._require_open("observe")
         if not self._pending:
             raise RuntimeError("observe was called without act before")
-        games = self._games
-        games.observe()
+        self._games.observe()
         self._pending = False
-        self._elapsed += 1
-        solved = games.info["prev_level_complete"] != 0
-        cut = (self._elapsed >= self._time_limit) | (games.action == _END_EPISODE)
-        truncated = games.first & cut & ~solved
-        self._elapsed[games.first | solved] = 0
         return (
-            self._own(games.observation),
-            self._own(games.reward),
-            games.first & ~truncated,
-            truncated,
+            self._own(self._games.observation),
+            self._own(self._games.reward),
+            *self._ends(),
             self._infos(),
         )
+
+    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """Terminations and truncations; most steps have neither, and pay for little."""
+        self._now += 1
+        ended, solved = self._games.first, self._games.info["prev_level_complete"]
+        if not (any(ended.tolist()) or any(solved.tolist())):
+            return ended.copy(), ended.copy()
+        cut = (self._elapsed() >= self._time_limit) | (self._games.action == _END_EPISODE)
+        truncated = ended & cut & (solved == 0)
+        self._began[ended | (solved != 0)] = self._now
+        return ended & ~truncated, truncated
+
+    def _elapsed(self) -> np.ndarray:
+        """Steps of each game's episode until now."""
+        return self._now - self._began
 
     def get_state(self) -> list[bytes]:
         """The state of every game, random numbers included.
@@ -302,7 +314,7 @@ class ProcgenVectorEnv(VectorEnv):
         elapsed = {env: self._checked_elapsed(env, state) for env, state in states.items()}
         for env, state in states.items():
             self._games.set_state(env, unseal(state))
-            self._elapsed[env] = elapsed[env]
+            self._began[env] = self._now - elapsed[env]
         self._games.observe()  # draws the pictures of render()
         self._fresh = False
 
@@ -363,5 +375,5 @@ class ProcgenVectorEnv(VectorEnv):
         for name, array in self._games.info.items():
             if name != "rgb":
                 infos[name] = array.copy()
-                infos[f"_{name}"] = np.ones(self.num_envs, dtype=bool)
+                infos[f"_{name}"] = self._everywhere.copy()
         return infos
