@@ -108,8 +108,9 @@ class PPOConfig:
         except json.JSONDecodeError as error:
             raise ValueError(f"must be JSON: {error}") from None
         env = content.get("env") if isinstance(content, dict) else None
-        if isinstance(env, str) and not env.startswith(cls.ENVIRONMENT):
-            raise ValueError(f"is of a run on {env}, {ADVICE.get(env.split(':')[0], 'unknown')}")
+        room = str(env).split(":")[0]
+        if room in ADVICE and not cls.ENVIRONMENT.startswith(room):
+            raise ValueError(f"this is a run on {room}, {ADVICE[room]}")
         return _from_object(cls, content)
 
     @classmethod
@@ -132,7 +133,8 @@ def _from_object(kind: type, content: Any) -> Any:
     """The dataclass of a JSON object, if all its keys are fields."""
     if not isinstance(content, dict):
         raise ValueError(f"must hold a JSON object, got {type(content).__name__}")
-    known = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind)
+    known = {f.name: hints[f.name] for f in dataclasses.fields(kind)}
     fields = {}
     for key, value in content.items():
         if key not in known:

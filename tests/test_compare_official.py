@@ -27,11 +27,16 @@ def load() -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["compare_official"] = module
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(path.parent))  # as for a script
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
     return module
 
 
 compare: Any = load()
+official_side: Any = sys.modules["official"]
 needs_games = pytest.mark.skipif(not is_installed(), reason="Procgen's wheel is not installed")
 
 STAND_IN = {
@@ -175,7 +180,7 @@ def play(env: Any, steps: int, n_envs: int) -> Iterator[Any]:
 def test_adapter_shows_the_games_with_normalized_rewards_and_the_ends_of_episodes():
     n, discount = 4, 0.99
     games = [ProcgenVectorEnv("bigfish", n, seed=5, num_threads=0) for _ in range(2)]
-    adapter = compare.GymStyleEnv(games[0], RewardNormalizer(n, discount, 0.5))
+    adapter = official_side.GymStyleEnv(games[0], RewardNormalizer(n, discount, 0.5))
     normalize = RewardNormalizer(n, discount, 0.5)
     np.testing.assert_array_equal(adapter.reset(), games[1].reset()[0])
     returns, lengths, episodes, rewards = np.zeros(n), np.zeros(n, dtype=int), 0, 0.0
@@ -197,13 +202,13 @@ def test_adapter_shows_the_games_with_normalized_rewards_and_the_ends_of_episode
 
 
 def test_blank_environments_have_the_games_shapes():
-    env = compare.BlankEnv(3)
+    env = official_side.BlankEnv(3)
     assert env.reset().shape == (3, *env.single_observation_space.shape)
     assert env.single_action_space.n == N_ACTIONS
 
 
 def test_official_settings_are_the_papers():
-    args = compare.official_args(compare.Options(official=Path()).rollout_config)
+    args = official_side.official_args(compare.Options(official=Path()).rollout_config)
     assert vars(args) == {
         "num_envs": 64,
         "num_steps": 256,
@@ -350,9 +355,9 @@ def test_whole_iterations_count_the_steps_of_both_agents(stand_in, monkeypatch, 
         compare.TrainingEvaluations, "line", lambda _, networks, update: evaluated.append(update)
     )
     logs: list[Any] = []
-    add = compare.Log.add_scalar
+    add = official_side.Log.add_scalar
     monkeypatch.setattr(
-        compare.Log, "add_scalar", lambda log, *what: (logs.append(what), add(log, *what))
+        official_side.Log, "add_scalar", lambda log, *what: (logs.append(what), add(log, *what))
     )
     flags = ["--official", str(stand_in), "--what", "end-to-end", *TINY]
     assert compare.main([*flags, *(["--with-evaluation"] if evaluation else [])]) == 0

@@ -25,14 +25,11 @@ from experiments.procgen.checkpoint import EVALUATIONS, LOG, TIMING
 from experiments.procgen.compare import (
     MEASURES,
     Comparison,
-    binned,
-    caption,
     compare,
-    compare_figure,
-    load_curves,
-    parse_evaluation,
     tables,
 )
+from experiments.procgen.compare_figure import binned, caption, compare_figure
+from experiments.procgen.curves import load_curves, parse_evaluation
 from experiments.procgen.evaluate import EpisodeTable, Evaluation
 from mdtheory.report import style
 from tests.small_run import SMALL as PIXELGRID
@@ -512,7 +509,8 @@ ERRORS: list[tuple[Callable[[Path], Sequence[Path]], type[Exception], str]] = [
     (lambda p: [], ValueError, "runs must be at least one folder of `mdpo train`, got none"),
     (lambda p: [p], FileNotFoundError, "{path} is no run of `mdpo train`: it has no config.json"),
     (lambda p: [pixelgrid(p)], ValueError,
-     "{path} is a run on the pixel grid, which `mdpo report` compares"),
+     "{path}/config.json: this is a run on pixelgrid, which `mdpo report` and `mdpo chain` look"
+     " at"),
     (lambda p: [misspelt(p)], ValueError,
      "{path}/config.json: unknown key 'sed': did you mean 'seed'?"),
     (lambda p: [write_run(p / "a"), write_run(p / "b")], ValueError,

@@ -21,23 +21,26 @@ from experiments import tensor_file
 from experiments.envs.procgen import LevelSet, ProcgenOptions, ProcgenVectorEnv, libenv
 from experiments.envs.procgen.state import with_levels
 from experiments.procgen import evaluate as module
+from experiments.procgen import official as official_module
 from experiments.procgen.config import ProcgenConfig
 from experiments.procgen.evaluate import (
     EpisodeTable,
     Evaluation,
     Evaluator,
-    OfficialEvaluator,
-    TrainingEvaluations,
-    compare_protocols,
-    compare_protocols_of_run,
     evaluate,
     evaluate_run,
-    official,
     uniforms,
-    welch,
 )
 from experiments.procgen.learner import Networks, build_networks
+from experiments.procgen.official import (
+    OfficialEvaluator,
+    compare_protocols,
+    compare_protocols_of_run,
+    official,
+)
 from experiments.procgen.policy import Policy, mixture
+from experiments.procgen.training_evaluations import TrainingEvaluations
+from mdtheory.intervals import welch
 
 pytestmark = pytest.mark.skipif(not libenv.is_installed(), reason="no wheel of Procgen")
 EASY = ProcgenOptions(distribution_mode="easy")
@@ -623,7 +626,7 @@ def test_a_comparison_says_when_no_bias_is_seen():
 
 
 def test_all_agents_of_a_run_are_compared(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "OFFICIAL_EPISODES", 1)
+    monkeypatch.setattr(official_module, "OFFICIAL_EPISODES", 1)
     path = tmp_path / "exported.safetensors"
     metadata = {"update": "0", "config": SHORT.to_json()}
     tensor_file.write(path, build_networks(SHORT).state_dict(), metadata)

@@ -262,6 +262,16 @@ def test_policy_loss_and_its_metrics_by_hand(
     assert (parts[5] == clipped).all()
 
 
+def test_losses_are_float32_also_where_networks_compute_in_bfloat16() -> None:
+    """bfloat16 has three digits: too few for a ratio that is clipped at 0.8 and 1.2."""
+    learner, batch = build(replace(TINY, precision="bfloat16"))
+    with learner.autocast():
+        _, parts = learner.loss(batch, 1.0)
+    rounded = parts.bfloat16().float()
+    for row in (2, 3):  # entropy and divergence
+        assert (parts[row] != rounded[row]).all()
+
+
 def test_explained_variance_by_hand() -> None:
     target = torch.tensor([[0.0, 2.0, 4.0], [0.0, 2.0, 4.0], [1.0, 1.0, 1.0]])
     value = torch.tensor([[0.0, 1.0, 2.0], [5.0, 7.0, 9.0], [0.0, 1.0, 2.0]])

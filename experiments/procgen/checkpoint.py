@@ -81,7 +81,8 @@ def load_networks(run: Path) -> tuple[ProcgenConfig, int, Networks]:
 def config_digest(config: ProcgenConfig) -> str:
     """Tells configurations apart; where and how fast a run is computed does not matter."""
     content = json.loads(config.to_json())
-    for name in ("device", "env_threads", "checkpoint_every", "chunk", "compile"):
+    names = ["device", "env_threads", "checkpoint_every", "compile"]
+    for name in names if config.dropout > 0 else [*names, "chunk"]:
         del content[name]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

@@ -88,7 +88,7 @@ class Evaluate:
         with command_line.progress() as show:
             tables, content = self._official(show) if self.official else self._unbiased(show)
         for table in tables:
-            Console().print(table)
+            Console(width=max(Console().width, 100)).print(table)
         if self.output is not None:
             files.write_atomically(self.output, json.dumps(content).encode())
         return 0
@@ -107,7 +107,7 @@ class Evaluate:
         return [found.table()], found.to_json()
 
     def _official(self, show: Callable[[str, float], None]) -> tuple[list[Table], Any]:
-        from experiments.procgen.evaluate import compare_protocols_of_run
+        from experiments.procgen.official import compare_protocols_of_run
 
         found = compare_protocols_of_run(
             self.run_folder,
@@ -193,6 +193,7 @@ class Compare:
 
     def run(self) -> int:
         from experiments.procgen import compare
+        from experiments.procgen.compare_figure import compare_figure
 
         if not self.runs:
             raise ValueError("give at least one run, a folder written by `mdpo train`")
@@ -205,7 +206,7 @@ class Compare:
             console.print(note, markup=False, highlight=False)
         if picture is not None:
             picture.parent.mkdir(parents=True, exist_ok=True)
-            compare.compare_figure(comparison).savefig(picture)
+            compare_figure(comparison).savefig(picture)
             print(f"picture: {picture}")
         return 0
 
@@ -294,7 +295,7 @@ def train_command(arguments: Sequence[str]) -> type[TrainProcgen]:
 def _require_engine(config: ProcgenConfig) -> None:
     """Raise for a missing package, library or GPU before a folder is made."""
     from experiments.envs.procgen.libenv import load_library
-    from experiments.procgen.train import pick_device
+    from experiments.procgen.learner import pick_device
 
     load_library()
     pick_device(config)

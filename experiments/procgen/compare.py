@@ -1,4 +1,4 @@
-"""Finished and unfinished runs on Procgen side by side: tables, paired differences, a picture.
+"""Finished and unfinished runs on Procgen side by side: groups, paired differences, tables.
 
 Runs that differ in nothing but the seed are repetitions of one algorithm; their mean carries a 95 %
 Student interval, and a single seed says that it has none.  Runs on other games, modes or training
@@ -8,204 +8,24 @@ levels never share a table.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 import json
 import math
 import shlex
 import string
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter
 from rich.markup import escape
 from rich.table import Table
 
-from experiments.envs.procgen.games import EASY_RANGES, HARD_RANGES, ReturnRange
-from experiments.figures import RUN_COLOURS
-from experiments.procgen.checkpoint import EVALUATIONS, LOG, TIMING, config_digest, read_lines
+from experiments.procgen.checkpoint import config_digest
 from experiments.procgen.config import ProcgenConfig
-from experiments.procgen.networks import ImpalaActorCritic
+from experiments.procgen.curves import Curves, load_curves, return_range
 from experiments.results import Interval, interval
-from mdtheory.intervals import band
-from mdtheory.report import style
-
-BINS = 100
-"""Curves are averaged over stretches of updates, at most so many."""
-LAST = 0.1
-"""The final training return is that of the last tenth of the updates."""
-
-
-class Evaluated(NamedTuple):
-    """One line of the evaluations: mean returns, of the agents unless the name says otherwise.
-
-    Names are a split and a mode ("test sampled"), these with "mixture " before, and "official".
-    """
-
-    update: int
-    means: Mapping[str, float]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Curves:
-    """What a run's logs say.
-
-    episodes [t, agent] that ended in each update and returns [t, agent], their means, nan where
-    none ended; hours [t] of rollouts and gradient steps up to the end of each update, nan where not
-    timed.
-    """
-
-    name: str
-    config: ProcgenConfig
-    episodes: np.ndarray
-    returns: np.ndarray
-    hours: np.ndarray
-    evaluations: tuple[Evaluated, ...]
-
-    @property
-    def done(self) -> int:
-        """Updates done."""
-        return len(self.hours)
-
-    @property
-    def steps_per_agent(self) -> int:
-        return self.done * self.config.samples
-
-    @property
-    def steps(self) -> int:
-        """Environment steps of all agents together."""
-        return self.steps_per_agent * self.config.agents
-
-    def mean_return(self, updates: slice) -> float:
-        """Over the agents' means over the episodes that ended in these updates; nan if none did."""
-        episodes = self.episodes[updates].sum(axis=0)
-        total = np.nansum(self.returns[updates] * self.episodes[updates], axis=0)
-        some = episodes > 0
-        return float(np.mean(total[some] / episodes[some])) if some.any() else math.nan
-
-    @property
-    def train_return(self) -> float:
-        return self.mean_return(slice(self.done - math.ceil(LAST * self.done), self.done))
-
-    def evaluated(self, name: str) -> float:
-        """A mean of the last evaluation that has it, or nan."""
-        found = [e.means[name] for e in self.evaluations if name in e.means]
-        return found[-1] if found else math.nan
-
-    def evaluated_after(self, name: str) -> int | None:
-        """The update of that evaluation."""
-        found = [e.update for e in self.evaluations if name in e.means]
-        return found[-1] if found else None
-
-    def gap(self, mode: str) -> float:
-        """Return on training levels minus that on test levels, of one and the same evaluation."""
-        return self.evaluated(f"train {mode}") - self.evaluated(f"test {mode}")
-
-    @property
-    def normalized(self) -> float:
-        """The sampled test return, 0 at the low and 1 at the high end of the game's range."""
-        found = return_range(self.config)
-        if found is None:
-            return math.nan
-        return (self.evaluated("test sampled") - found.low) / (found.high - found.low)
-
-    @property
-    def total_hours(self) -> float:
-        return float(self.hours[-1]) if self.done else math.nan
-
-    @property
-    def speed(self) -> float:
-        """Environment steps of all agents together, a second."""
-        return self.steps / (3600 * self.total_hours)
-
-    @property
-    def parameters(self) -> int:
-        """Weights of all agents' networks."""
-        return self.config.agents * _weights(self.config.width)
-
-
-def load_curves(run: Path, until: int | None = None) -> Curves:
-    """Read a run's logs, up to the update `until` if given.
-
-    Raises:
-        FileNotFoundError: the folder holds no run.
-        ValueError: a run of another environment, or a damaged log, naming file and line.
-    """
-    config = ProcgenConfig.load(run)
-    lines = read_lines(run / LOG)[:until]
-    if [line["update"] for line in lines] != list(range(1, len(lines) + 1)):
-        raise ValueError(f"{run / LOG} must hold the updates 1, 2, 3, ... in this order")
-    agents = [_parsed(run / LOG, line, lambda x: _training(x, config)) for line in lines]
-    shape = (len(lines), config.agents, 2)
-    episodes, returns = np.moveaxis(np.array(agents, dtype=np.float64).reshape(shape), -1, 0)
-    seconds = np.full(len(lines), np.nan)
-    for line in read_lines(run / TIMING):
-        if 1 <= line["update"] <= len(lines):
-            spent = _parsed(run / TIMING, line, lambda x: x["rollout_s"] + x["learn_s"])
-            seconds[line["update"] - 1] = spent
-    evaluations = [
-        _parsed(run / EVALUATIONS, line, parse_evaluation)
-        for line in read_lines(run / EVALUATIONS)
-        if line["update"] <= len(lines)
-    ]
-    return Curves(
-        name=run.name,
-        config=config,
-        episodes=episodes,
-        returns=returns,
-        hours=seconds.cumsum() / 3600,
-        evaluations=tuple(evaluations),
-    )
-
-
-def parse_evaluation(line: Mapping[str, Any]) -> Evaluated:
-    """One line of evaluations.jsonl, as `TrainingEvaluations.line` writes it."""
-    by_policy = line.get("unbiased", {"policies": {}})["policies"]
-    by_name: dict[str, list[float]] = {}
-    for policy, by_mode in by_policy.items():
-        before = "" if policy.startswith("agent ") else f"{policy} "
-        for mode, by_split in by_mode.items():
-            for split, result in by_split.items():
-                by_name.setdefault(f"{before}{split} {mode}", []).append(float(result["mean"]))
-    for result in line.get("official", {}).values():
-        by_name.setdefault("official", []).append(float(result["mean"]))
-    return Evaluated(line["update"], {name: float(np.mean(x)) for name, x in by_name.items()})
-
-
-def _training(line: Mapping[str, Any], config: ProcgenConfig) -> list[tuple[float, float]]:
-    """Episodes and mean return of each agent."""
-    agents = [
-        (float(a["episodes"]), math.nan if a["return"] is None else float(a["return"]))
-        for a in line["agents"]
-    ]
-    if len(agents) != config.agents:
-        raise ValueError
-    return agents
-
-
-def _parsed(path: Path, line: Mapping[str, Any], parse: Callable[[Any], Any]) -> Any:
-    try:
-        return parse(line)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        message = f"{path}: the line of update {line['update']} is not as this version writes it"
-        raise ValueError(message) from None
-
-
-@functools.cache
-def _weights(width: int) -> int:
-    return sum(p.numel() for p in ImpalaActorCritic(width=width).parameters())
-
-
-def return_range(config: ProcgenConfig) -> ReturnRange | None:
-    """Returns of a trivial and of a perfect policy in the run's game and mode, where known."""
-    ranges = {"easy": EASY_RANGES, "hard": HARD_RANGES}.get(config.distribution_mode)
-    return None if ranges is None else ranges[config.game]
 
 
 class Measure(NamedTuple):
@@ -520,117 +340,3 @@ def _run_table(task: Task) -> Table:
             updates = f"{run.done:,} of {run.config.updates:,}"
             table.add_row(escape(run.name), letter, str(run.config.seed), updates, *cells)
     return table
-
-
-def binned(run: Curves) -> np.ndarray:
-    """Smoothed curves: updates, hours and training return, each the mean of a bin, [3, bin].
-
-    A bin is a hundredth of the updates that the run shall have, or one update.
-    """
-    width = math.ceil(run.config.updates / BINS)
-    bins = [slice(i, min(i + width, run.done)) for i in range(0, run.done, width)]
-    rows = [
-        ((b.start + 1 + b.stop) / 2, float(run.hours[b].mean()), run.mean_return(b)) for b in bins
-    ]
-    return np.array(rows).reshape(-1, 3).T
-
-
-CAPTION = (
-    "Undiscounted returns. Lines: episodes on training levels as they were played in training,"
-    f" averaged over the agents and over bins of updates, at most {BINS} a run; thin: one seed"
-    " each; thick: their mean, with its 95 % Student interval as a band, as far as all seeds are."
-    " Squares: test levels, sampled actions, mean over agents and over the seeds evaluated then,"
-    " with its 95 % interval over seeds. One seed has no interval. Hours are of rollouts and"
-    " gradient steps, averaged over seeds for means; they compare algorithms on one kind of machine"
-    " only."
-)
-
-
-def caption(comparison: Comparison) -> str:
-    """What the picture shows, with the command that made it."""
-    return " ".join([CAPTION, *comparison.notes, f"Made by: {comparison.command}"])
-
-
-def compare_figure(comparison: Comparison) -> Figure:
-    """Returns against environment steps and against hours, a row for each task."""
-    n = len(comparison.tasks)
-    words = textwrap.wrap(caption(comparison), 175, break_on_hyphens=False)
-    labels = list(dict.fromkeys(g.label for task in comparison.tasks for g in task.groups))
-    colours = dict(zip(labels, itertools.cycle(RUN_COLOURS), strict=False))
-    height = 2.9 * n + 0.13 * len(words) + 0.17 * math.ceil((len(labels) + 3) / 2) + 0.3
-    figure, axes = style.new_figure(9.4, height, nrows=n, ncols=2, squeeze=False)
-    for pair, task in zip(axes, comparison.tasks, strict=True):
-        for axis, against_hours in zip(pair, (False, True), strict=True):
-            _panel(axis, task, colours, against_hours)
-    figure.legend(
-        handles=_legend(colours), loc="outside upper center", ncols=2, fontsize=8, frameon=False
-    )
-    figure.supxlabel(
-        "\n".join(words), x=0.01, ha="left", fontsize=7, linespacing=1.3, parse_math=False
-    )
-    return figure
-
-
-def _legend(colours: Mapping[str, str]) -> list[Line2D]:
-    grey: dict[str, Any] = {"color": "#555555"}
-    return [
-        *(Line2D([], [], color=colour, linewidth=2, label=x) for x, colour in colours.items()),
-        Line2D([], [], linewidth=2, label="training levels, mean and 95 % interval", **grey),
-        Line2D([], [], linewidth=0.7, alpha=0.6, label="training levels, one seed", **grey),
-        Line2D([], [], linestyle=":", marker="s", mfc="white", label="test levels", **grey),
-    ]
-
-
-def _panel(axis: Any, task: Task, colours: Mapping[str, str], against_hours: bool) -> None:
-    for group in task.groups:
-        _training_curves(axis, group, colours[group.label], against_hours)
-        _test_points(axis, group, colours[group.label], against_hours)
-    ends = [run.total_hours if against_hours else run.steps for run in task.runs]
-    axis.set_xlim(0, 1.03 * max([x for x in ends if x > 0], default=1))
-    if all(len(line.get_xdata()) == 0 for line in axis.get_lines()):
-        axis.text(0.5, 0.5, "nothing to show yet", ha="center", transform=axis.transAxes)
-    axis.locator_params(axis="x", nbins=6)
-    axis.set_title(task.title, fontsize=9)
-    axis.set_ylabel("return, undiscounted")
-    if against_hours:
-        axis.set_xlabel("wall-clock time (hours)")
-    else:
-        axis.set_xlabel("environment steps of all agents together")
-        axis.xaxis.set_major_formatter(EngFormatter(sep=""))
-
-
-def _training_curves(axis: Any, group: Group, colour: str, against_hours: bool) -> None:
-    """A thin line per run, and their mean where all runs have a value."""
-    curves = [binned(run) for run in group.runs]
-    samples = group.config.samples * group.config.agents
-    lines = [(hours if against_hours else updates * samples, y) for updates, hours, y in curves]
-    for x, y in lines:
-        seen = np.isfinite(x) & np.isfinite(y)
-        axis.plot(x[seen], y[seen], color=colour, linewidth=0.7, alpha=0.6, gid="seed")
-    shortest = min(len(y) for _, y in lines)
-    xs, ys = (np.array([line[i][:shortest] for line in lines]).T for i in (0, 1))
-    seen = np.isfinite(xs + ys).all(axis=-1)
-    mean, low, high = band(ys[seen])
-    at = xs[seen].mean(axis=-1)
-    axis.plot(at, mean, color=colour, linewidth=2, gid="mean")
-    axis.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
-
-
-def _test_points(axis: Any, group: Group, colour: str, against_hours: bool) -> None:
-    """After each update the mean over the runs that were evaluated then."""
-    found: dict[int, list[tuple[float, float]]] = {}
-    samples = group.config.samples * group.config.agents
-    for run in group.runs:
-        for update, means in run.evaluations:
-            if "test sampled" in means:
-                x = float(run.hours[update - 1]) if against_hours else float(update * samples)
-                found.setdefault(update, []).append((x, means["test sampled"]))
-    points = [np.array(found[update]).T for update in sorted(found)]
-    bands = [band(returns) for _, returns in points]
-    axis.errorbar(
-        [float(xs.mean()) for xs, _ in points],
-        [float(b.mean) for b in bands],
-        np.nan_to_num([float(b.mean - b.low) for b in bands]),
-        fmt=":s", color=colour, mfc="white", markersize=4.5, linewidth=0.8, capsize=2, zorder=4,
-        elinewidth=1,
-    )  # fmt: skip

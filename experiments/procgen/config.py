@@ -86,7 +86,7 @@ class ProcgenConfig(PPOConfig):
     convolutions, differs from float32 on GPUs only."""
     chunk: int = 0
     """Samples per agent whose gradient is computed at once and then added up; 0 picks 32 on CPUs
-    and the whole minibatch on GPUs. Changes rounding only."""
+    and the whole minibatch on GPUs. Changes rounding only, but with dropout also what is dropped."""
     compile: bool = True
     """On GPUs, let torch.compile fuse the loss's kernels. Changes rounding only."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -257,7 +257,7 @@ def configure(env: str, preset: str = "paper", algorithm: str = "mdpo") -> Procg
     changes: dict[str, object] = {**PRESETS[preset], **ALGORITHMS[algorithm]}
     config = dataclasses.replace(ProcgenConfig(), env=env, **changes)  # type: ignore[arg-type]
     if algorithm == "ppo-2x-steps":
-        config = dataclasses.replace(config, total_steps=2 * config.total_steps)
+        config = dataclasses.replace(config, total_steps=2 * config.updates * config.samples)
     return config
 
 

@@ -67,7 +67,8 @@ class _ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(torch.relu(self.conv1(torch.relu(x))))
+        # in place where no gradient needs what is overwritten: fewer large buffers
+        return self.conv2(self.conv1(x.relu()).relu_()).add_(x)
 
 
 def _head(n_in: int, n_out: int, gain: float) -> nn.Linear:

@@ -80,8 +80,9 @@ def choose(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     """Actions [n] by inverting the distribution function of softmax(logits [n, A]) at the uniforms
     [n], and their log-probabilities [n]."""
     log_p = torch.log_softmax(logits.float(), dim=-1)
-    below = log_p.exp().cumsum(dim=-1)[:, :-1]
-    action = (uniform.unsqueeze(-1) >= below).sum(dim=-1)
+    upto = log_p.exp().cumsum(dim=-1)
+    drawn = uniform.unsqueeze(-1) * upto[:, -1:]  # rounding leaves the sum a little beside 1
+    action = (drawn >= upto[:, :-1]).sum(dim=-1)
     return action, log_p.gather(-1, action.unsqueeze(-1)).squeeze(-1)
 
 

@@ -27,9 +27,17 @@ from experiments.procgen.checkpoint import (
     save_checkpoint,
 )
 from experiments.procgen.config import ProcgenConfig
-from experiments.procgen.evaluate import TrainingEvaluations
-from experiments.procgen.learner import LOSS_METRICS, Learner, explained_variance, prepare
+from experiments.procgen.learner import (
+    LOSS_METRICS,
+    Learner,
+    explained_variance,
+    keep_freed_memory,
+    pick_device,
+    prepare,
+    use_arithmetic,
+)
 from experiments.procgen.rollout import Collector, Episodes, draw
+from experiments.procgen.training_evaluations import TrainingEvaluations
 from experiments.progress import Display
 from mdtheory import files
 
@@ -57,8 +65,8 @@ def train(config: ProcgenConfig, run: Path, *, stop_after: int | None = None) ->
     if not (run / CONFIG_FILE).exists():
         files.write_atomically(run / CONFIG_FILE, config.to_json().encode())
     device = pick_device(config)
-    torch.set_float32_matmul_precision("highest" if config.precision == "float32" else "high")
-    torch.backends.cudnn.allow_tf32 = config.precision != "float32"
+    use_arithmetic(config)
+    keep_freed_memory()
     learner, collector = build_learner(config, device), Collector(config, device)
     done = load_checkpoint(run, learner, collector)
     drop_lines_after(run, done)
@@ -121,18 +129,6 @@ def build_learner(config: ProcgenConfig, device: torch.device) -> Learner:
     from experiments.procgen.cuda import CudaLearner
 
     return CudaLearner(config, device)
-
-
-def pick_device(config: ProcgenConfig) -> torch.device:
-    """The device of a configuration.
-
-    Raises:
-        ValueError: a GPU is asked for and there is none.
-    """
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device must be cpu or auto: PyTorch sees no GPU, got cuda")
-    on_gpu = config.device != "cpu" and torch.cuda.is_available()
-    return torch.device("cuda" if on_gpu else "cpu")
 
 
 def _returns(episodes: Episodes) -> dict[str, Any]:
