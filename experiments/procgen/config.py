@@ -86,7 +86,7 @@ class ProcgenConfig(PPOConfig):
     convolutions, differs from float32 on GPUs only."""
     chunk: int = 0
     """Samples per agent whose gradient is computed at once and then added up; 0 picks 32 on CPUs
-    and the whole minibatch on GPUs. Changes rounding only, but with dropout also what is dropped."""
+    and the whole minibatch on GPUs. Changes rounding only, and with dropout what is dropped."""
     compile: bool = True
     """On GPUs, let torch.compile fuse the loss's kernels. Changes rounding only."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
