@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 _EXISTS = "{path} exists already: choose another path, or pass --force"
@@ -40,6 +42,24 @@ def new_folder(path: Path, *, force: bool, marker: str) -> Path:
         shutil.rmtree(path)
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold a folder against other processes of this program; the system lets go of it with the
+    process, however that ends.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    import fcntl  # not on Windows, where the theory runs all the same
+
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BlockingIOError(f"another process is at work in {folder}") from None
+        yield
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -288,6 +288,14 @@ def test_a_checkpoint_that_lacks_something_is_refused(run: Path, missing: str) -
         train(TINY, run)
 
 
+def test_two_processes_do_not_train_one_run(run: Path) -> None:
+    before = written(run)
+    with files.only_one(run), pytest.raises(BlockingIOError, match=f"is at work in {run}"):
+        train(TINY, run)
+    assert written(run) == before
+    train(TINY, run)
+
+
 def test_a_log_that_somebody_changed_is_named(run: Path) -> None:
     (run / checkpoint.LOG).write_text("[]\n")
     with pytest.raises(ValueError, match=r"log\.jsonl, line 1, must be a JSON object"):

@@ -6,6 +6,7 @@
     RUN/evaluations.jsonl          one line per evaluation, with every episode; likewise
     RUN/timing.jsonl               one line per update with its seconds; never the same twice
     RUN/tensorboard/               event files, to look at while it runs
+    RUN/lock                       held by the process that trains the run
 
 A checkpoint holds weights, optimizer, moving averages, reward normalizers, running episodes and the
 environments' states; random numbers are functions of seed and update.  Lines of the logs that are
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -96,9 +98,11 @@ def _read(run: Path, config: ProcgenConfig) -> tuple[dict[str, Tensor], int]:
 
 
 def append_line(path: Path, content: Mapping[str, Any]) -> None:
-    """Add one JSON object to a log."""
+    """Add one JSON object to a log, on the disk before a later checkpoint is."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(content) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

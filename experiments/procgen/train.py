@@ -60,10 +60,16 @@ def train(config: ProcgenConfig, run: Path, *, stop_after: int | None = None) ->
     Raises:
         ArithmeticError: a loss is not finite; the last checkpoint is from before.
         ValueError: the checkpoint is damaged or of another configuration.
+        BlockingIOError: another process trains this run.
     """
     run.mkdir(parents=True, exist_ok=True)
     if not (run / CONFIG_FILE).exists():
         files.write_atomically(run / CONFIG_FILE, config.to_json().encode())
+    with files.only_one(run):
+        return _train(config, run, stop_after)
+
+
+def _train(config: ProcgenConfig, run: Path, stop_after: int | None) -> int:
     device = pick_device(config)
     use_arithmetic(config)
     keep_freed_memory()
