@@ -207,8 +207,7 @@ SMOKE = {
     "total_steps": 8192,
     "n_envs": 16,
     "rollout_steps": 64,
-    "evaluate_every": 4,
-    "evaluation_levels": 10,
+    "evaluation_levels": 4,
     "official_evaluation_every": 0,
 }
 SINGLE = {"agents": 1, "distill_coef": 0.0}
