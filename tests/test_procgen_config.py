@@ -593,7 +593,7 @@ ERRORS: list[tuple[Callable[[], object], str]] = [  # a message that goes on end
     ),
     (
         lambda: ProcgenConfig.from_json('{"env": "pixelgrid"}'),
-        "is of a run on pixelgrid, which `mdpo report` and `mdpo chain` look at",
+        "this is a run on pixelgrid, which `mdpo report` and `mdpo chain` look at",
     ),
     (lambda: ProcgenConfig.from_json('{"seed": -1}'), "seed must be from 0 to 2147483647, got -1"),
 ]

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import random
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,7 @@ def test_a_run_killed_ten_times_ends_as_one_never_interrupted(
         process.start()
         target = len(checkpoint.read_lines(run / checkpoint.LOG)) + rng.randint(1, 4)
         while process.is_alive() and len(_whole_lines(run)) < target:
-            pass
+            time.sleep(0.005)
         process.join(timeout=rng.uniform(0, 0.08))
         assert process.is_alive(), "the run must be killed before it is done"
         assert process.pid is not None
