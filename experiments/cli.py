@@ -192,7 +192,8 @@ COMMANDS: dict[str, type[command_line.Command]] = {
 
 def commands_for(arguments: Sequence[str]) -> dict[str, type[command_line.Command]]:
     """All commands; `train` has the flags of the environment among the arguments."""
-    if not any(argument.removeprefix("--env=").startswith(PREFIX) for argument in arguments):
+    trains = list(arguments[:1]) == ["train"]
+    if not trains or not commands.value_of(arguments, "--env", "").startswith(PREFIX):
         return COMMANDS
     return {**COMMANDS, "train": commands.train_command(arguments)}
 

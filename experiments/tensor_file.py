@@ -40,7 +40,9 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             sealed = json.loads((file.metadata() or {}).get(_KEY, "{}"))
-    except (SafetensorError, json.JSONDecodeError) as error:
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     if not isinstance(sealed, dict) or _DIGEST not in sealed:
         raise ValueError(f"{path} was not written by mdpo: it has no digest")

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from experiments import chain as chains
 from experiments import chain_words as words
+from experiments import tensor_file
 from experiments.audit import audit_run
 from experiments.chain import Chain, chain_of, measured
 from experiments.figures import chain_figure
@@ -198,7 +198,7 @@ def test_values_are_those_of_the_audit(runs: dict[str, Path], trained: list[Chai
 
 def test_logged_is_what_training_wrote_for_the_own_agent(runs: dict[str, Path]) -> None:
     chain = chain_of(runs["three"])
-    metrics = load_file(runs["three"] / "checkpoint.safetensors")["metrics"]
+    metrics = tensor_file.read(runs["three"] / "checkpoint.safetensors")[0]["metrics"]
     last = metrics[-1, METRICS.index("distillation_loss")].numpy()
     assert chain.pairs == [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
     assert chain.values["logged"].tolist() == last[:, [0, 0, 1, 1, 2, 2]].tolist()
@@ -220,12 +220,13 @@ def test_runs_without_a_chain_say_why(runs: dict[str, Path], tmp_path: Path) -> 
     run = tmp_path / "run"
     shutil.copytree(runs["mdpo"], run)
     checkpoint = run / "checkpoint.safetensors"
-    tensors = load_file(checkpoint)
-    metadata = {"update": "4"}
-    save_file(tensors | {"metrics": tensors["metrics"][..., :1].clone()}, checkpoint, metadata)
+    tensors, metadata = tensor_file.read(checkpoint)
+    fewer = {"metrics": tensors["metrics"][..., :1].clone()}
+    tensor_file.write(checkpoint, tensors | fewer, metadata)
     with pytest.raises(ValueError, match=r"must hold metrics of shape \[updates, metrics, 3, 2\]"):
         chain_of(run)
-    save_file(tensors | {"metrics": torch.zeros(0, len(METRICS), 3, 2)}, checkpoint, metadata)
+    none = {"metrics": torch.zeros(0, len(METRICS), 3, 2)}
+    tensor_file.write(checkpoint, tensors | none, metadata)
     with pytest.raises(FileNotFoundError, match="has no evaluation of a finished update"):
         chain_of(run)
     checkpoint.unlink()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
 from experiments import tensor_file
@@ -295,6 +296,30 @@ def test_two_processes_do_not_train_one_run(run: Path) -> None:
         train(TINY, run)
     assert written(run) == before
     train(TINY, run)
+
+
+def test_a_log_that_lacks_a_line_is_refused(run: Path) -> None:
+    (run / checkpoint.LOG).write_text("")
+    with pytest.raises(ValueError, match=r"log\.jsonl must hold a line for each of the updates 1"):
+        train(TINY, run)
+
+
+def test_an_evaluation_that_a_stop_prevented_is_made_when_the_run_goes_on(tmp_path: Path) -> None:
+    config = dataclasses.replace(TINY, evaluate_every=1)
+    train(config, tmp_path / "whole")
+    train(config, tmp_path / "run", stop_after=2)
+    evaluations = tmp_path / "run" / checkpoint.EVALUATIONS
+    first, _ = evaluations.read_text().splitlines(keepends=True)
+    evaluations.write_text(first)
+    train(config, tmp_path / "run")
+    assert written(tmp_path / "run") == written(tmp_path / "whole")
+
+
+def test_tensorboard_keeps_what_the_checkpoint_held(tmp_path: Path) -> None:
+    for _ in range(3):
+        train(TINY, tmp_path / "run", stop_after=1)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("agent0/entropy")] == [8, 16, 24]
 
 
 def test_a_log_that_somebody_changed_is_named(run: Path) -> None:

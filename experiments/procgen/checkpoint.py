@@ -113,7 +113,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8", errors="replace")
     whole = text[: text.rfind("\n") + 1].splitlines()
     lines = []
     for number, line in enumerate(whole, start=1):
@@ -128,7 +128,17 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def drop_lines_after(run: Path, update: int) -> None:
-    """Leave only what the logs said up to the checkpoint."""
+    """Leave only what the logs said up to the checkpoint.
+
+    Raises:
+        ValueError: the log does not say it.
+    """
+    logged = [line["update"] for line in read_lines(run / LOG)][:update]
+    if logged != list(range(1, update + 1)):
+        raise ValueError(
+            f"{run / LOG} must hold a line for each of the updates 1 to {update}, after which the"
+            " checkpoint was written, in this order"
+        )
     for name in (LOG, EVALUATIONS, TIMING):
         kept = [line for line in read_lines(run / name) if line["update"] <= update]
         content = "".join(json.dumps(line) + "\n" for line in kept)

@@ -84,7 +84,7 @@ class Evaluate:
 
     def run(self) -> int:
         if self.output is not None:
-            files.new_file(self.output, force=False)
+            files.new_file(self.output, force=False).parent.mkdir(parents=True, exist_ok=True)
         with command_line.progress() as show:
             tables, content = self._official(show) if self.official else self._unbiased(show)
         for table in tables:
@@ -279,7 +279,7 @@ def train_command(arguments: Sequence[str]) -> type[TrainProcgen]:
         ValueError: an unknown game, preset or algorithm.
     """
     chosen = {
-        name: _value(arguments, f"--{name}", default)
+        name: value_of(arguments, f"--{name}", default)
         for name, default in (("env", ""), ("preset", "paper"), ("algorithm", "mdpo"))
     }
     config = configure(**chosen)
@@ -310,7 +310,7 @@ def train_run(config: ProcgenConfig, run: Path, *, wandb: str = "") -> None:
     print(f"done: {run}; now `mdpo evaluate {run}` or `mdpo watch {run}`")
 
 
-def _value(arguments: Sequence[str], flag: str, default: str) -> str:
+def value_of(arguments: Sequence[str], flag: str, default: str) -> str:
     """What a flag is given last, as `--flag value` or `--flag=value`."""
     value = default
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
@@ -324,17 +324,22 @@ def _value(arguments: Sequence[str], flag: str, default: str) -> str:
 @contextmanager
 def _hint(run: Path) -> Iterator[None]:
     """Say how to go on after whatever stopped a run."""
-    go_on = f"the last checkpoint is whole: go on with `mdpo resume {run}`"
+    from experiments.procgen.checkpoint import CHECKPOINT
+
+    def go_on() -> str:
+        whole = "the last checkpoint is whole: " if (run / CHECKPOINT).is_file() else ""
+        return f"{whole}go on with `mdpo resume {run}`"
+
     try:
         yield
     except KeyboardInterrupt:
-        print(go_on, file=sys.stderr)
+        print(go_on(), file=sys.stderr)
         raise
     except ArithmeticError as error:
         raise ArithmeticError(f"{error}; {run} keeps the last checkpoint before") from error
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        raise OSError(f"{where}{error.strerror or error}; {go_on}") from error
+        raise OSError(f"{where}{error.strerror or error}; {go_on()}") from error
 
 
 @contextmanager

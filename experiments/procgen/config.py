@@ -7,6 +7,7 @@ is an option, and the preset `paper` sets none.
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,6 +141,11 @@ class ProcgenConfig(PPOConfig):
     @property
     def game(self) -> str:
         return game_of(self.env)
+
+    @property
+    def threads(self) -> int:
+        """Threads that step one vector of games."""
+        return self.env_threads or min(16, os.cpu_count() or 1)
 
     @property
     def levels(self) -> LevelSplit:

@@ -448,7 +448,7 @@ def load_on(run: Path, device: str) -> list[Policy]:
 
 def build_evaluator(config: ProcgenConfig, num_envs: int) -> Evaluator:
     """Games as a run has them."""
-    return Evaluator(config.game, config.options, num_envs=num_envs, num_threads=config.env_threads)
+    return Evaluator(config.game, config.options, num_envs=num_envs, num_threads=config.threads)
 
 
 def sample_levels(levels: LevelSet, n: int, seed: int) -> list[int]:

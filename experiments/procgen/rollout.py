@@ -7,7 +7,6 @@ of the run's seed and the update's number, so that a checkpoint needs none.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +16,9 @@ from torch import Tensor
 
 from experiments.envs.procgen import ProcgenVectorEnv
 from experiments.procgen.config import ProcgenConfig
+
+_TRAINING = 1
+"""Keeps the random numbers of training apart from those of evaluations."""
 
 Actor = Callable[[int, Tensor, Tensor], tuple[Tensor, ...]]
 """Agent, observations [env, 64, 64, 3] and uniforms [env] to actions, their log-probabilities and
@@ -62,7 +64,9 @@ class RandomNumbers:
 def draw(config: ProcgenConfig, update: int) -> RandomNumbers:
     """The random numbers of an update: a function of seed and update, and for each agent of its
     number, not of how many others there are."""
-    streams = [np.random.default_rng([config.seed, update, k]) for k in range(config.agents)]
+    streams = [
+        np.random.default_rng([config.seed, update, k, _TRAINING]) for k in range(config.agents)
+    ]
     shape = (config.rollout_steps, config.n_envs)
     uniforms = np.stack([rng.random(shape, dtype=np.float32) for rng in streams], axis=1)
     order = np.tile(np.arange(config.samples), (config.epochs, 1))
@@ -122,7 +126,7 @@ class Collector:
                 levels=config.levels.train,
                 seed=env_seed(config, agent),
                 options=config.options,
-                num_threads=config.env_threads or min(16, os.cpu_count() or 1),
+                num_threads=config.threads,
                 copy=False,
             )
             for agent in range(config.agents)

@@ -24,6 +24,7 @@ from experiments.procgen.checkpoint import (
     append_line,
     drop_lines_after,
     load_checkpoint,
+    read_lines,
     save_checkpoint,
 )
 from experiments.procgen.config import ProcgenConfig
@@ -78,12 +79,13 @@ def _train(config: ProcgenConfig, run: Path, stop_after: int | None) -> int:
     drop_lines_after(run, done)
     last = config.updates if stop_after is None else min(done + stop_after, config.updates)
     with (
-        SummaryWriter(str(run / "tensorboard"), purge_step=done) as board,
+        SummaryWriter(str(run / "tensorboard"), purge_step=done * config.samples + 1) as board,
         Display(run.name, total=config.updates, done=done) as display,
         TrainingEvaluations(config) as evaluations,
         closing(collector),
         _finish_update_first() as interrupted,
     ):
+        _evaluate(run, evaluations, learner, done)  # which a stop may have prevented
         while done < last:
             start = time.perf_counter()
             line, seconds = train_once(config, learner, collector, done)
@@ -92,14 +94,21 @@ def _train(config: ProcgenConfig, run: Path, stop_after: int | None) -> int:
             append_line(run / TIMING, seconds)
             _show_on_board(board, line)
             display.advance(_summary(config, line, time.perf_counter() - start))
-            evaluation = evaluations.line(learner.networks, done)
-            if evaluation is not None:
-                append_line(run / EVALUATIONS, evaluation)
             if done % config.checkpoint_every == 0 or done == last or interrupted:
                 save_checkpoint(run, done, learner, collector)
             if interrupted:
                 raise KeyboardInterrupt
+            _evaluate(run, evaluations, learner, done)
     return done
+
+
+def _evaluate(run: Path, evaluations: TrainingEvaluations, learner: Learner, done: int) -> None:
+    """The evaluation that is due after this many updates, if it is and was not made before."""
+    if done == 0 or any(line["update"] == done for line in read_lines(run / EVALUATIONS)):
+        return
+    line = evaluations.line(learner.networks, done)
+    if line is not None:
+        append_line(run / EVALUATIONS, line)
 
 
 def train_once(
