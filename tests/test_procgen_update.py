@@ -386,7 +386,10 @@ def test_precision_changes_only_rounding(changes: dict[str, Any]) -> None:
     assert torch.equal(found["float32"], found["tf32"])
     assert not torch.equal(found["float32"], found["bfloat16"])
     assert found["bfloat16"].dtype == torch.float32
-    torch.testing.assert_close(found["float32"], found["bfloat16"], rtol=0.05, atol=0.05)
+    losses, rounded = found["float32"][:-1], found["bfloat16"][:-1]
+    torch.testing.assert_close(losses, rounded, rtol=0.05, atol=0.05)
+    # rounding decides what is clipped, so that gradients move more than losses
+    torch.testing.assert_close(found["float32"][-1], found["bfloat16"][-1], rtol=0.5, atol=0)
 
 
 def with_recorded_masks(
