@@ -168,38 +168,48 @@ def test_levels_counts_duplicates(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("function", "command", "arguments", "expected"),
     [
-        (["train", "--env", "procgen:coinru"], "did you mean 'procgen:coinrun'?"),
-        (["train", "--env", "procgen:coinrun", "--preset", "papr"], "did you mean 'paper'?"),
-        (["train", "--env", "procgen:coinrun", "--algorithm", "ppo-l3"], "did you mean 'ppo-l2'?"),
-        (["train", "--env", "procgen:coinrun", "--sed", "1"], "--seed"),
-        (["train", "--env", "procgen:coinrun", "--seeds", "1"], "--seed"),
-        (["train", "--env", "procgen:coinrun", "--seed", "-1"], "seed must be from 0"),
-        (["train", "--env", "procgen:coinrun", "--teacher", "self"], "--teacher"),
-        (["train", "--env", "procgen:maze", "--distribution-mode", "extreme"], "must be one of"),
-        (["resume", "nowhere"], "nowhere is no run of `mdpo train`"),
-        (["evaluate", "nowhere"], "nowhere does not exist"),
-        (["watch", "nowhere"], "nowhere does not exist"),
-        (["watch", "nowhere", "--output", "a.avi"], "must end in .mp4 or .gif, got a.avi"),
-        (["compare"], "give at least one run"),
-        (["compare", "nowhere"], "nowhere is no run of `mdpo train`"),
-        (["compare", "x", "--picture", "x.gif"], "must end in .svg, .png or .pdf, got x.gif"),
-        (["export", "nowhere"], "nowhere is no run of `mdpo train`"),
-        (["levels", "--env", "procgen:pong"], "unknown env 'procgen:pong'"),
-        (["levels", "--test", "0"], "must be at least 1, got 0"),
+        (
+            "evaluate.evaluate_run",
+            "evaluate",
+            ["--levels", "7", "--episodes", "3", "--seed", "5", "--device", "cpu"],
+            {"n_levels": 7, "episodes_per_level": 3, "seed": 5, "device": "cpu"},
+        ),
+        (
+            "official.compare_protocols_of_run",
+            "evaluate",
+            ["--official", "--levels", "7", "--episodes", "3", "--repetitions", "4", "--seed", "5",
+             "--device", "cpu"],
+            {"n_levels": 7, "episodes_per_level": 3, "repetitions": 4, "seed": 5, "device": "cpu"},
+        ),
+        (
+            "watch.watch",
+            "watch",
+            ["--agent", "1", "--level", "9", "--train", "--episodes", "2", "--max-steps", "8",
+             "--seed", "5", "--greedy", "--force"],
+            {"agent": 1, "level": 9, "held_out": False, "episodes": 2, "max_steps": 8, "seed": 5,
+             "greedy": True, "force": True},
+        ),
     ],
-)
-def test_bad_input_is_one_line_and_writes_nothing(
-    tmp_path: Path,
+)  # fmt: skip
+def test_every_flag_of_the_other_commands_arrives(
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    function: str,
+    command: str,
     arguments: list[str],
-    message: str,
+    expected: dict[str, object],
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert message in refused(capsys, *arguments)
-    assert list(tmp_path.iterdir()) == []
+    """All that the function takes is given to it, and comes from the flags."""
+    given = []
+
+    def note(run: Path, *positional: object, on_progress: object, **settings: object) -> None:
+        given.append((run, settings))
+        raise ValueError("arrived")
+
+    monkeypatch.setattr(f"experiments.procgen.{function}", note)
+    assert cli.main([command, "RUN", *arguments]) == 2
+    assert given == [(Path("RUN"), expected)]
 
 
 def test_a_gpu_that_is_not_there_is_named_before_a_folder_is_made(

@@ -379,17 +379,14 @@ def test_precision_changes_only_rounding(changes: dict[str, Any]) -> None:
     torch.set_default_dtype(torch.float32)
     found = {}
     for precision in ("float32", "tf32", "bfloat16"):
-        one_step = {"epochs": 1, "minibatches": 1}  # later ones begin with other weights
-        learner, _ = build(replace(BASE, **{**changes, **one_step, "precision": precision}))
+        # Without clips, since rounding decides which samples near the edge are clipped.
+        learner, _ = build(replace(BASE, **{**changes, "clip": 1e6, "precision": precision}))
         found[precision] = learner.update(play(learner, 0), draw(BASE, 0), 0)
         assert {p.dtype for p in learner.networks.parameters()} == {torch.float32}
     assert torch.equal(found["float32"], found["tf32"])
     assert not torch.equal(found["float32"], found["bfloat16"])
     assert found["bfloat16"].dtype == torch.float32
-    losses, rounded = found["float32"][:-1], found["bfloat16"][:-1]
-    torch.testing.assert_close(losses, rounded, rtol=0.05, atol=0.05)
-    # rounding decides what is clipped, so that gradients move more than losses
-    torch.testing.assert_close(found["float32"][-1], found["bfloat16"][-1], rtol=0.5, atol=0)
+    torch.testing.assert_close(found["float32"], found["bfloat16"], rtol=0.05, atol=0.05)
 
 
 def with_recorded_masks(

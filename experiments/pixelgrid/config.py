@@ -29,13 +29,10 @@ class TrainConfig(PPOConfig):
     evaluate_every: int = 6
     """Updates between two evaluations on all states and renderings."""
     n_envs: int = 16
-    """Parallel environments per agent."""
     rollout_steps: int = 64
     """Steps per environment and rollout; an episode is one rollout long, then cut."""
     epochs: int = 4
-    """Passes over a rollout's samples."""
     minibatches: int = 4
-    """Minibatches per pass."""
     learning_rate: float = 1e-3
     """Adam's step size, constant."""
     hidden: int = 64
