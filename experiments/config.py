@@ -140,6 +140,8 @@ def _from_object(kind: type, content: Any) -> Any:
         if key not in known:
             raise ValueError(validation.unknown("key", key, list(known)))
         nested = dataclasses.is_dataclass(known[key])
+        if isinstance(value, list):
+            value = tuple(value)
         fields[key] = _from_object(known[key], value) if nested else value
     return kind(**fields)
 
@@ -154,6 +156,8 @@ def changed_flags(value: Any, default: Any, prefix: str = "") -> list[str]:
             flags += changed_flags(mine, theirs, f"{name}.")
         elif mine is not theirs and isinstance(mine, bool):
             flags.append(f"--{name}" if mine else f"--no-{name}")
+        elif mine != theirs and isinstance(mine, tuple):
+            flags += [f"--{name}", *map(str, mine)]
         elif mine != theirs:
             flags += [f"--{name}", str(mine)]
     return flags
@@ -171,6 +175,10 @@ def require_types(config: Any) -> None:
             raise ValueError(f"{f.name} must be a whole number, got {value!r}")
         if f.type == "bool" and not isinstance(value, bool):
             raise ValueError(f"{f.name} must be true or false, got {value!r}")
+        if f.type.startswith("tuple[str") and not (
+            isinstance(value, tuple) and all(isinstance(text, str) for text in value)
+        ):
+            raise ValueError(f"{f.name} must be a list of texts, got {value!r}")
         if f.type == "float" and (
             isinstance(value, bool)
             or not isinstance(value, int | float)

@@ -8,6 +8,7 @@ import re
 import shlex
 import sys
 import typing
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,7 @@ CHANGED = ProcgenConfig(
     train_levels=40,
     first_level=1000,
     shared_levels=False,
+    train_renderings=("original", "hue=0.25", "random-conv=0.5,seed=3"),
     discount=0.99,
     normalize_rewards=False,
     reward_clip=5.0,
@@ -64,6 +66,7 @@ CHANGED = ProcgenConfig(
     evaluation_levels=12,
     official_evaluation_every=3,
     checkpoint_every=2,
+    snapshot_every=9,
     precision="bfloat16",
     chunk=16,
     compile=False,
@@ -146,6 +149,7 @@ WHERE_AND_HOW_FAST = {
     "env",
     "seed",
     "checkpoint_every",
+    "snapshot_every",
     "precision",
     "chunk",
     "compile",
@@ -184,6 +188,7 @@ PROTOCOL: dict[str, Any] = {
     "average_decay": 0.999,
     "minibatch_order": "shared",
     "shared_levels": True,
+    "train_renderings": ("original",),
     "weight_decay": 0.0,
     "dropout": 0.0,
     "width": 1,
@@ -369,17 +374,22 @@ def flags_of(config: ProcgenConfig) -> list[str]:
 def meant_by(env: str, flags: list[str]) -> ProcgenConfig:
     """The configuration of some flags: preset and algorithm first, the others change it."""
     values: dict[str, Any] = {}
-    words = iter(flags)
-    for word in words:
+    words = deque(flags)
+    while words:
+        word = words.popleft()
         name = word.removeprefix("--").replace("-", "_")
         kind = FIELDS[name].type if name in FIELDS else "str"
         if kind == "bool":
             values[name] = True
         elif name not in FIELDS and name.startswith("no_"):
             values[name.removeprefix("no_")] = False
+        elif kind == "tuple[str, ...]":
+            values[name] = ()
+            while words and not words[0].startswith("--"):
+                values[name] += (words.popleft(),)
         else:
             convert = {"int": int, "float": float}.get(str(kind), str)
-            values[name] = convert(next(words))
+            values[name] = convert(words.popleft())
     chosen = {name: values.pop(name) for name in ("preset", "algorithm") if name in values}
     return replace(configure(env, **chosen), **values)
 
@@ -388,9 +398,10 @@ def length(config: ProcgenConfig, preset: str, algorithm: str) -> int:
     """Words of the command that changes a preset and an algorithm into a configuration."""
     start = configure(config.env, preset, algorithm)
     changed = [n for n in FIELDS if getattr(start, n) != getattr(config, n)]
-    switches = sum(FIELDS[n].type == "bool" for n in changed)
     chosen = (preset != "paper") + (algorithm != "mdpo")
-    return 2 * (chosen + len(changed)) - switches
+    values = [getattr(config, n) for n in changed]
+    words = [0 if isinstance(v, bool) else len(v) if isinstance(v, tuple) else 1 for v in values]
+    return 2 * chosen + len(changed) + sum(words)
 
 
 SWITCHED: dict[str, Any] = {
@@ -454,6 +465,7 @@ LIMITS: dict[str, tuple[int, int]] = {
     "evaluation_levels": (1, 10**6),
     "official_evaluation_every": (0, 10**9),
     "checkpoint_every": (1, 10**9),
+    "snapshot_every": (0, 10**9),
     "chunk": (0, 10**9),
     "env_threads": (0, 1024),
 }
@@ -612,7 +624,7 @@ def test_the_tables_of_limits_and_choices_are_complete() -> None:
     literals = {n for n, f in FIELDS.items() if str(f.type).startswith("Literal")}
     assert set(CHOICES) == literals
     rest = {n for n, f in FIELDS.items() if f.type not in ("int", "bool", "float")} - literals
-    assert rest == {"env"}
+    assert rest == {"env", "train_renderings"}
 
 
 @pytest.mark.parametrize("name", LIMITS)

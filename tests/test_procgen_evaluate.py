@@ -19,6 +19,7 @@ from torch import nn
 
 from experiments import tensor_file
 from experiments.envs.procgen import LevelSet, ProcgenOptions, ProcgenVectorEnv, libenv
+from experiments.envs.procgen.rendered import LockstepGames
 from experiments.envs.procgen.state import with_levels
 from experiments.procgen import evaluate as module
 from experiments.procgen import official as official_module
@@ -289,14 +290,14 @@ def test_a_level_begun_from_any_other_state_can_look_different():
 def test_the_levels_really_played_are_the_wanted_ones(monkeypatch):
     played: list[int] = []
 
-    class Recording(ProcgenVectorEnv):
+    class Recording(LockstepGames):
         def step(self, actions: np.ndarray) -> Any:
             result = super().step(actions)
-            counts = (result[2] | result[3]) & ~np.isin(actions, (-1, NO_OP))
-            played.extend(result[4]["prev_level_seed"][counts].tolist())
+            counts = (result[1] | result[2]) & ~np.isin(actions, (-1, NO_OP))
+            played.extend(result[3]["prev_level_seed"][counts].tolist())
             return result
 
-    monkeypatch.setattr(module, "ProcgenVectorEnv", Recording)
+    monkeypatch.setattr(module, "LockstepGames", Recording)
     levels = [7, 2**31 - 2, 500, 12, 13, 14]
     play("bossfight", Looking(forbidden=(NO_OP,)), levels, num_envs=4, episodes_per_level=3)
     assert sorted(played) == sorted(levels * 3)

@@ -454,7 +454,7 @@ def test_impossible_actions_are_never_chosen(uniform: float, impossible: int) ->
 class Scripted:
     """Environments whose pictures are the number of the step and whose rewards are actions."""
 
-    def __init__(self, game: str, num_envs: int, **options: Any) -> None:
+    def __init__(self, game: str, num_envs: int, renderings: Any, **options: Any) -> None:
         self.seed, self.n = options["seed"], num_envs
         self.step = 0
         self.acted: list[list[int]] = []
@@ -462,8 +462,8 @@ class Scripted:
     def reset(self) -> None:
         self.step = 0
 
-    def current(self) -> tuple[np.ndarray, dict[str, Any]]:
-        return np.full((self.n, 64, 64, 3), self.step, dtype=np.uint8), {}
+    def pictures(self) -> np.ndarray:
+        return np.full((self.n, 64, 64, 3), self.step, dtype=np.uint8)
 
     def act(self, actions: np.ndarray) -> None:
         self.acted.append(actions.tolist())
@@ -472,7 +472,7 @@ class Scripted:
     def observe(self) -> tuple[Any, ...]:
         reward = np.array(self.acted[-1], dtype=np.float32)
         ended, first = (self.step + np.arange(self.n)) % 3 == 0, np.arange(self.n) == 0
-        return None, reward, ended & first, ended & ~first, {}
+        return reward, ended & first, ended & ~first
 
 
 EPISODES = [([1, 2, 3, 3], [200, 201, 3, 606]), ([3, 3, 3, 3], [309, 12, 615, 318])]
@@ -483,7 +483,7 @@ the order of their ends: the first is environment 2's single step, the second en
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[ProcgenConfig], Collector]:
-    monkeypatch.setattr(rollout_module, "ProcgenVectorEnv", Scripted)
+    monkeypatch.setattr(rollout_module, "MixedGames", Scripted)
     return lambda config: Collector(config, CPU)
 
 

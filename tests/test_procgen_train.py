@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import multiprocessing
 import os
 import random
@@ -340,5 +339,4 @@ def test_the_log_says_what_happened(tmp_path: Path) -> None:
     assert [sorted(line) for line in timing] == [["learn_s", "rollout_s", "update"]] * 3
     events = list((tmp_path / "run" / "tensorboard").glob("events*"))
     assert len(events) == 1
-    saved = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert ProcgenConfig(**saved) == TINY
+    assert ProcgenConfig.load(tmp_path / "run") == TINY

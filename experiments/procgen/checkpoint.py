@@ -5,6 +5,7 @@
     RUN/log.jsonl                  one line per update; the same bytes whether or not it was stopped
     RUN/evaluations.jsonl          one line per evaluation, with every episode; likewise
     RUN/timing.jsonl               one line per update with its seconds; never the same twice
+    RUN/snapshots/                 weights after every `snapshot_every` updates
     RUN/tensorboard/               event files, to look at while it runs
     RUN/lock                       held by the process that trains the run
 
@@ -83,7 +84,9 @@ def load_networks(run: Path) -> tuple[ProcgenConfig, int, Networks]:
 def config_digest(config: ProcgenConfig) -> str:
     """Tells configurations apart; where and how fast a run is computed does not matter."""
     content = json.loads(config.to_json())
-    names = ["device", "env_threads", "checkpoint_every", "compile"]
+    names = ["device", "env_threads", "checkpoint_every", "compile", "snapshot_every"]
+    if not config.augmented:
+        names.append("train_renderings")  # checkpoints that are older than it stay valid
     for name in names if config.dropout > 0 else [*names, "chunk"]:
         del content[name]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -16,6 +16,7 @@ from typing import ClassVar, Literal
 from experiments.config import PPOConfig, changed_flags, require_choices, require_within
 from experiments.envs.procgen import GAMES, LevelSplit, ProcgenOptions, split
 from experiments.envs.procgen.games import modes_of
+from experiments.envs.procgen.renderings import Rendering, parse_all
 from mdtheory import validation
 
 PREFIX = "procgen:"
@@ -43,6 +44,9 @@ class ProcgenConfig(PPOConfig):
     shared_levels: bool = True
     """Let all agents' environments draw the same levels in the same order; otherwise each agent
     has a stream of its own."""
+    train_renderings: tuple[str, ...] = ("original",)
+    """Renderings trained on; each agent's environments take them in turn (`mdpo renderings` lists
+    them)."""
     discount: float = 0.999
     """Discount factor of the returns and of the reward normalizer."""
     normalize_rewards: bool = True
@@ -82,6 +86,9 @@ class ProcgenConfig(PPOConfig):
     environments on all levels); 0 never."""
     checkpoint_every: int = 10
     """Updates between checkpoints."""
+    snapshot_every: int = 0
+    """Updates between copies of the weights that are kept in RUN/snapshots, to see how
+    representations change over training; 0 never."""
     precision: Literal["float32", "tf32", "bfloat16"] = "tf32"
     """Arithmetic of the networks in gradient steps and on GPUs. tf32, PyTorch's own default for
     convolutions, differs from float32 on GPUs only."""
@@ -111,6 +118,7 @@ class ProcgenConfig(PPOConfig):
                 "evaluation_levels": (1, 10**6),
                 "official_evaluation_every": (0, 10**9),
                 "checkpoint_every": (1, 10**9),
+                "snapshot_every": (0, 10**9),
                 "chunk": (0, 10**9),
                 "env_threads": (0, 1024),
             },
@@ -127,6 +135,12 @@ class ProcgenConfig(PPOConfig):
                 f" --teacher average, got {self.distill_coef}"
             )
         split(self.train_levels, self.first_level)
+        n_renderings = len(parse_all(self.train_renderings, self.game))
+        if self.n_envs < n_renderings:
+            raise ValueError(
+                f"n_envs must be at least one for each of the {n_renderings} train_renderings, got"
+                f" {self.n_envs}"
+            )
 
     def _check_ranges(self) -> None:
         for name in ("discount", "average_decay", "dropout"):
@@ -152,6 +166,11 @@ class ProcgenConfig(PPOConfig):
         return split(self.train_levels, self.first_level)
 
     @property
+    def seen_renderings(self) -> tuple[Rendering, ...]:
+        """The renderings trained on."""
+        return parse_all(self.train_renderings, self.game)
+
+    @property
     def options(self) -> ProcgenOptions:
         """The games' options in training and in evaluations."""
         return ProcgenOptions(distribution_mode=self.distribution_mode)
@@ -160,6 +179,11 @@ class ProcgenConfig(PPOConfig):
     def updates(self) -> int:
         """Rollouts, each followed by `epochs` passes over its samples."""
         return self.total_steps // self.samples
+
+    @property
+    def augmented(self) -> bool:
+        """Whether anything but the game's own pictures is trained on."""
+        return self.train_renderings != ("original",)
 
     @property
     def peers(self) -> bool:
@@ -185,7 +209,8 @@ class ProcgenConfig(PPOConfig):
     @property
     def algorithm(self) -> str:
         """What the run is called on pictures."""
-        extras = [
+        extras = [f"{len(self.train_renderings)} renderings"] if self.augmented else []
+        extras += [
             f"{name} {getattr(self, field):g}"
             for field, name in (("weight_decay", "L2"), ("dropout", "dropout"))
             if getattr(self, field) > 0

@@ -24,8 +24,10 @@ import numpy as np
 import torch
 from rich.table import Table
 
-from experiments.envs.procgen import ACTIONS, LevelSet, ProcgenOptions, ProcgenVectorEnv
+from experiments.envs.procgen import ACTIONS, LevelSet, ProcgenOptions
 from experiments.envs.procgen.levels import END
+from experiments.envs.procgen.rendered import LockstepGames
+from experiments.envs.procgen.renderings import ORIGINAL, Rendering
 from experiments.envs.procgen.state import with_levels
 from experiments.procgen.config import ProcgenConfig
 from experiments.procgen.learner import pick_device
@@ -57,6 +59,21 @@ class Player(Protocol):
 
     def probabilities(self, observation: np.ndarray) -> np.ndarray:
         """Action probabilities [n, 15] of pixels uint8 [n, 64, 64, 3]."""
+        ...
+
+
+class Watcher(Protocol):
+    """Who is told of every step that is played."""
+
+    def look(
+        self, rows: np.ndarray, probabilities: np.ndarray, games: LockstepGames, playing: np.ndarray
+    ) -> None:
+        """Before a step: episodes [n] by their rows in the table, what the policy makes of them
+        [n, 15], and where to look at them."""
+        ...
+
+    def paid(self, rows: np.ndarray, rewards: np.ndarray) -> None:
+        """After the step: the episodes' rewards [n]."""
         ...
 
 
@@ -144,6 +161,7 @@ class Evaluator(Closing):
     Args:
         game: one of `GAMES`.
         options: of the game; by default Procgen's own.
+        renderings: the policy looks at the first; a watcher can look at all of them.
         num_envs: games played in parallel.
         num_threads: of the library.
 
@@ -156,6 +174,7 @@ class Evaluator(Closing):
         game: str,
         options: ProcgenOptions | None = None,
         *,
+        renderings: Sequence[Rendering] = (ORIGINAL,),
         num_envs: int = 64,
         num_threads: int = 4,
     ) -> None:
@@ -163,10 +182,10 @@ class Evaluator(Closing):
         for name in ("use_sequential_levels", "use_generated_assets"):
             if getattr(self.options, name):
                 raise ValueError(f"{name} must be false to evaluate on fixed levels, got true")
-        self._env = ProcgenVectorEnv(
-            game, num_envs, options=self.options, num_threads=num_threads, copy=False
+        self._env = LockstepGames(
+            game, num_envs, renderings, options=self.options, num_threads=num_threads
         )
-        self._start = self._env.get_state()[0]
+        self._start = self._env.get_one_state(0)
 
     def run(
         self,
@@ -176,6 +195,7 @@ class Evaluator(Closing):
         mode: Mode,
         episodes_per_level: int = 1,
         seed: int = 0,
+        watcher: Watcher | None = None,
         on_progress: Progress | None = None,
     ) -> EpisodeTable:
         """Play every level the same number of times.
@@ -186,6 +206,7 @@ class Evaluator(Closing):
             mode: "sampled" draws actions, "greedy" takes a most probable one.
             episodes_per_level: 1 for greedy, which plays a level always the same way.
             seed: of the actions' random numbers.
+            watcher: told of every step.
             on_progress: told of every step in which an episode ended.
 
         Raises:
@@ -204,13 +225,15 @@ class Evaluator(Closing):
             solved=np.zeros(len(level), dtype=bool),
         )
         ended = 0
-        for count in self._play(policy, table, seed if mode == "sampled" else None):
+        for count in self._play(policy, table, seed if mode == "sampled" else None, watcher):
             ended += count
             if on_progress is not None and count:
                 on_progress(f"{policy.name}, {mode}", ended / len(table))
         return table
 
-    def _play(self, policy: Player, table: EpisodeTable, seed: int | None) -> Iterator[int]:
+    def _play(
+        self, policy: Player, table: EpisodeTable, seed: int | None, watcher: Watcher | None
+    ) -> Iterator[int]:
         """Fill the table, greedily without a seed; yields how many episodes each step ended."""
         env = self._env
         waiting = deque(range(len(table)))
@@ -220,9 +243,11 @@ class Evaluator(Closing):
             actions = np.full(env.num_envs, _NO_OP)
             playing, free = np.flatnonzero(row != _FREE), np.flatnonzero(row == _FREE)
             if len(playing):
-                seen, _ = env.current()
                 drawn = None if seed is None else [next(noise[game]) for game in playing.tolist()]
-                actions[playing] = choose_actions(policy, seen[playing], drawn)
+                probabilities = finite_probabilities(policy, env.pictures(0, playing))
+                actions[playing] = choose_actions(probabilities, drawn)
+                if watcher is not None:
+                    watcher.look(row[playing], probabilities, env, playing)
             for game in free[: len(waiting)].tolist():
                 row[game] = waiting.popleft()
                 level, episode = (int(c[row[game]]) for c in (table.levels, table.episodes))
@@ -230,7 +255,9 @@ class Evaluator(Closing):
                 actions[game] = _END_EPISODE
                 if seed is not None:
                     noise[game] = uniforms(seed, level, episode)
-            _, reward, terminated, truncated, infos = env.step(actions)
+            reward, terminated, truncated, infos = env.step(actions)
+            if watcher is not None:
+                watcher.paid(row[playing], reward[playing])
             table.returns[row[playing]] += reward[playing]
             table.lengths[row[playing]] += 1
             over = playing[(terminated | truncated)[playing]]
@@ -426,13 +453,22 @@ def evaluate_run(
     )
 
 
-def choose_actions(
-    policy: Player, seen: np.ndarray, drawn: Sequence[np.float32] | np.ndarray | None
-) -> np.ndarray:
-    """Actions [n] by the uniforms drawn [n], or most probable ones without any."""
+def finite_probabilities(policy: Player, seen: np.ndarray) -> np.ndarray:
+    """What a policy makes of pixels, [n, 15].
+
+    Raises:
+        ArithmeticError: a probability is not finite.
+    """
     probabilities = policy.probabilities(seen)
     if not np.isfinite(probabilities).all():
         raise ArithmeticError(f"probabilities of {policy.name} must be finite, got nan")
+    return probabilities
+
+
+def choose_actions(
+    probabilities: np.ndarray, drawn: Sequence[np.float32] | np.ndarray | None
+) -> np.ndarray:
+    """Actions [n] by the uniforms drawn [n], or most probable ones without any."""
     if drawn is None:
         return probabilities.argmax(axis=-1)
     logits = torch.from_numpy(probabilities).log()

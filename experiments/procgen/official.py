@@ -24,6 +24,7 @@ from experiments.procgen.evaluate import (
     build_evaluator,
     check_mode,
     choose_actions,
+    finite_probabilities,
     float_band,
     load_on,
     part_of,
@@ -94,7 +95,7 @@ class OfficialEvaluator(Closing):
         while len(finished) < OFFICIAL_EPISODES:
             drawn = rng.random(OFFICIAL_ENVS, dtype=np.float32)
             seen, reward, terminated, truncated, infos = self._env.step(
-                choose_actions(policy, seen, drawn)
+                choose_actions(finite_probabilities(policy, seen), drawn)
             )
             returns += reward
             lengths += 1

@@ -20,6 +20,9 @@ from experiments.procgen.config import ProcgenConfig
 from experiments.procgen.learner import Networks, build_networks
 from experiments.procgen.networks import ImpalaActorCritic
 
+SNAPSHOTS = "snapshots"
+"""Folder of a run, for `snapshot_every`."""
+
 
 @dataclass(frozen=True, eq=False)
 class Policy:
@@ -37,19 +40,28 @@ class Policy:
     update: int
     networks: tuple[ImpalaActorCritic, ...]
 
-    @torch.no_grad()
     def probabilities(self, observation: np.ndarray) -> np.ndarray:
         """Action probabilities float32 [n, 15] of pixels uint8 [n, 64, 64, 3]."""
-        pixels = _as_pixels(observation).to(_device(self.networks[0]))
-        return (
-            torch.stack([n(pixels)[0].softmax(dim=-1) for n in self.networks]).mean(0).cpu().numpy()
-        )
+        return self.look(observation)[0]
 
-    @torch.no_grad()
     def value(self, observation: np.ndarray) -> np.ndarray:
         """The mean of the value heads, float32 [n], in units of normalized rewards."""
+        return self.look(observation)[1]
+
+    @torch.no_grad()
+    def look(self, observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`probabilities` and `value` of the same pixels, in one pass."""
         pixels = _as_pixels(observation).to(_device(self.networks[0]))
-        return torch.stack([n(pixels)[1] for n in self.networks]).mean(0).cpu().numpy()
+        logits, values = zip(*(network(pixels) for network in self.networks), strict=True)
+        probabilities = torch.stack(logits).softmax(dim=-1).mean(0)
+        return probabilities.cpu().numpy(), torch.stack(values).mean(0).cpu().numpy()
+
+    @torch.no_grad()
+    def features(self, observation: np.ndarray) -> np.ndarray:
+        """Hidden units before the heads, float32 [n, hidden]; those of all networks of a mixture
+        side by side."""
+        pixels = _as_pixels(observation).to(_device(self.networks[0]))
+        return torch.cat([n.features(pixels) for n in self.networks], dim=-1).cpu().numpy()
 
     def to(self, device: str) -> Policy:
         """The same policy computed on another device; the networks are moved."""
@@ -93,9 +105,19 @@ def mixture(policies: list[Policy]) -> Policy:
 
 def export(run: Path, path: Path) -> None:
     """Write the weights of a run's agents, without optimizer and environments."""
-    config, update, networks = load_networks(run)
+    write_networks(path, *load_networks(run))
+
+
+def write_networks(path: Path, config: ProcgenConfig, update: int, networks: Networks) -> None:
+    """Write the agents' networks as they are after so many updates."""
     metadata = {"update": str(update), "config": config.to_json()}
     tensor_file.write(path, networks.state_dict(), metadata)
+
+
+def snapshots(run: Path) -> list[Path]:
+    """The copies of the weights that a run kept while it trained, oldest first; each can be loaded
+    like an exported file."""
+    return sorted((run / SNAPSHOTS).glob("update-*.safetensors"))
 
 
 def _read_export(path: Path) -> tuple[ProcgenConfig, int, Networks]:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from experiments.envs.procgen import ProcgenVectorEnv
+from experiments.envs.procgen.rendered import MixedGames
 from experiments.procgen.config import ProcgenConfig
 
 _TRAINING = 1
@@ -120,14 +120,14 @@ class Collector:
     def __init__(self, config: ProcgenConfig, device: torch.device) -> None:
         self.config, self.device = config, device
         self.envs = [
-            ProcgenVectorEnv(
+            MixedGames(
                 config.game,
                 config.n_envs,
+                config.seen_renderings,
                 levels=config.levels.train,
                 seed=env_seed(config, agent),
                 options=config.options,
                 num_threads=config.threads,
-                copy=False,
             )
             for agent in range(config.agents)
         ]
@@ -184,7 +184,7 @@ class Collector:
 
     def _look(self, agent: int, into: Tensor) -> None:
         """Copy what an agent's environments show."""
-        seen, _ = self.envs[agent].current()
+        seen = self.envs[agent].pictures()
         if self.device.type == "cpu":
             into.numpy()[...] = seen
             return
@@ -193,7 +193,7 @@ class Collector:
 
     def _finish_step(self, agent: int, ended: Episodes) -> tuple[np.ndarray, np.ndarray]:
         """Wait for an agent's environments: rewards as the agent gets them, and ends."""
-        _, reward, terminated, truncated, _ = self.envs[agent].observe()
+        reward, terminated, truncated = self.envs[agent].observe()
         done = terminated | truncated
         self.returns[agent] += reward
         self.lengths[agent] += 1

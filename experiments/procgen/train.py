@@ -37,6 +37,7 @@ from experiments.procgen.learner import (
     prepare,
     use_arithmetic,
 )
+from experiments.procgen.policy import SNAPSHOTS, write_networks
 from experiments.procgen.rollout import Collector, Episodes, draw
 from experiments.procgen.training_evaluations import TrainingEvaluations
 from experiments.progress import Display
@@ -85,6 +86,8 @@ def _train(config: ProcgenConfig, run: Path, stop_after: int | None) -> int:
         closing(collector),
         _finish_update_first() as interrupted,
     ):
+        if done == 0:
+            _keep_snapshot(run, config, learner, done)
         _evaluate(run, evaluations, learner, done)  # which a stop may have prevented
         while done < last:
             start = time.perf_counter()
@@ -94,6 +97,7 @@ def _train(config: ProcgenConfig, run: Path, stop_after: int | None) -> int:
             append_line(run / TIMING, seconds)
             _show_on_board(board, line)
             display.advance(_summary(config, line, time.perf_counter() - start))
+            _keep_snapshot(run, config, learner, done)  # before a checkpoint from which to go on
             if done % config.checkpoint_every == 0 or done == last or interrupted:
                 save_checkpoint(run, done, learner, collector)
             if interrupted:
@@ -109,6 +113,14 @@ def _evaluate(run: Path, evaluations: TrainingEvaluations, learner: Learner, don
     line = evaluations.line(learner.networks, done)
     if line is not None:
         append_line(run / EVALUATIONS, line)
+
+
+def _keep_snapshot(run: Path, config: ProcgenConfig, learner: Learner, done: int) -> None:
+    """Keep a copy of the weights after this many updates, if one is due."""
+    if config.snapshot_every > 0 and done % config.snapshot_every == 0:
+        (run / SNAPSHOTS).mkdir(exist_ok=True)
+        path = run / SNAPSHOTS / f"update-{done:07d}.safetensors"
+        write_networks(path, config, done, learner.networks)
 
 
 def train_once(

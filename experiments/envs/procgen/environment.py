@@ -257,12 +257,21 @@ class ProcgenVectorEnv(VectorEnv):
             raise RuntimeError("observe was called without act before")
         self._games.observe()
         self._pending = False
+        ends = self._ends()
+        self._episodes_began(self._games.first | (self._games.info["prev_level_complete"] != 0))
         return (
-            self._own(self._games.observation),
+            self._pictures(),
             self._own(self._games.reward),
-            *self._ends(),
+            *ends,
             self._infos(),
         )
+
+    def _episodes_began(self, began: np.ndarray) -> None:
+        """Told, before anybody sees a new episode, in which games one began, bool [env]."""
+
+    def _pictures(self) -> np.ndarray:
+        """What `observe` and `current` show."""
+        return self._own(self._games.observation)
 
     def _ends(self) -> tuple[np.ndarray, np.ndarray]:
         """Terminations and truncations; most steps have neither, and pay for little."""
@@ -285,8 +294,13 @@ class ProcgenVectorEnv(VectorEnv):
         Raises:
             RuntimeError: pictures are generated, which no state holds.
         """
+        return [self.get_one_state(env) for env in range(self.num_envs)]
+
+    def get_one_state(self, env: int) -> bytes:
+        """The state of one game."""
         self._require_states("get_state")
-        return [seal(self._games.get_state(env)) for env in range(self.num_envs)]
+        self._require_game(env)
+        return seal(self._games.get_state(env))
 
     def set_state(self, states: Sequence[bytes]) -> tuple[np.ndarray, dict[str, Any]]:
         """Put every game into a state; returns observations and infos like `reset`.
@@ -305,18 +319,25 @@ class ProcgenVectorEnv(VectorEnv):
 
     def set_one_state(self, env: int, state: bytes) -> None:
         """Put one game into a state like `set_state`; `current()` then shows it."""
+        self._require_game(env)
+        self._put({env: state})
+
+    def _require_game(self, env: int) -> None:
         if env not in range(self.num_envs):
             raise ValueError(f"env must be from 0 to {self.num_envs - 1}, got {env!r}")
-        self._put({env: state})
 
     def _put(self, states: Mapping[int, bytes]) -> None:
         self._require_states("set_state")
         elapsed = {env: self._checked_elapsed(env, state) for env, state in states.items()}
         for env, state in states.items():
-            self._games.set_state(env, unseal(state))
+            self._games.set_state(env, unseal(self._as_drawn_here(state)))
             self._began[env] = self._now - elapsed[env]
         self._games.observe()  # draws the pictures of render()
         self._fresh = False
+
+    def _as_drawn_here(self, state: bytes) -> bytes:
+        """The state that is set in place of this one."""
+        return state
 
     def _checked_elapsed(self, env: int, state: bytes) -> int:
         """Steps since the state's episode began, if this environment can go on from it."""
@@ -341,7 +362,7 @@ class ProcgenVectorEnv(VectorEnv):
     def current(self) -> tuple[np.ndarray, dict[str, Any]]:
         """Observations and infos of now."""
         self._require_no_step("current")
-        return self._own(self._games.observation), self._infos()
+        return self._pictures(), self._infos()
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """512x512 pictures, one per game: uint8 [512, 512, 3]."""

@@ -70,6 +70,19 @@ them."""
 N_ACTIONS = len(ACTIONS)
 
 
+_BACKGROUND_GROUPS = {
+    ("climber", "coinrun", "jumper", "miner", "ninja"): 49,
+    ("bossfight", "caveflyer", "starpilot"): 13,
+    ("dodgeball", "fruitbot", "heist", "leaper", "maze"): 9,
+    ("bigfish",): 7,
+    ("plunder",): 4,
+    ("chaser",): 1,
+}
+
+N_BACKGROUNDS = {game: n for games, n in _BACKGROUND_GROUPS.items() for game in games}
+"""Background images of a game, one of which each level draws; another number ends the process."""
+
+
 class ReturnRange(NamedTuple):
     """Returns of a trivial and of a perfect policy, by which scores are normalised."""
 

@@ -150,6 +150,28 @@ def patched(state: bytes, values: Mapping[int, int]) -> bytes:
     return seal(bytes(changed))
 
 
+def drawn(state: bytes, options: Mapping[str, int], background: int | None = None) -> bytes:
+    """The same latent state drawn otherwise: with other options, and another background image.
+
+    Args:
+        state: of `get_state`.
+        options: whole numbers by the names of the header's options.
+        background: number of the image, which the caller has checked; None leaves the level's own.
+
+    Raises:
+        ValueError: this is no state, or not all of it.
+    """
+    header = read_header(state)
+    values = {header.offsets[name]: value for name, value in options.items()}
+    if background is not None:
+        reader = _Reader(state, header.end)
+        reader.integer()  # number of the grid's cells
+        reader.skip(reader.integer() * _ENTITY_BYTES)
+        reader.integer()  # whether the background is generated
+        values[reader.position] = background
+    return patched(state, values)
+
+
 def with_levels(state: bytes, low: int, high: int) -> bytes:
     """The state, but the levels of all later episodes are drawn from [low, high).
 
