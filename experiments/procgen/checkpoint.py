@@ -130,6 +130,14 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
+def drop_torn_line(path: Path) -> None:
+    """Remove a last line that a kill cut off, so that more can be added."""
+    content = path.read_bytes() if path.exists() else b""
+    whole = content[: content.rfind(b"\n") + 1]
+    if whole != content:
+        files.write_atomically(path, whole)
+
+
 def drop_lines_after(run: Path, update: int) -> None:
     """Leave only what the logs said up to the checkpoint.
 

@@ -8,7 +8,9 @@ probabilities = policy.probabilities(observation)  # uint8 [n, 64, 64, 3] -> [n,
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +64,15 @@ class Policy:
         side by side."""
         pixels = _as_pixels(observation).to(_device(self.networks[0]))
         return torch.cat([n.features(pixels) for n in self.networks], dim=-1).cpu().numpy()
+
+    @cached_property
+    def digest(self) -> str:
+        """Tells policies apart: of the networks' weights, in their order."""
+        digest = hashlib.sha256()
+        for network in self.networks:
+            for tensor in network.state_dict().values():
+                digest.update(tensor.cpu().contiguous().numpy().data)
+        return digest.hexdigest()
 
     def to(self, device: str) -> Policy:
         """The same policy computed on another device; the networks are moved."""
