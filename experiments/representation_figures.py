@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -134,7 +133,7 @@ def representation_figure(
     joined = min(joined, n_states)
     caption = STATES_CAPTION.format(joined=joined, states=n_states)
     width = max(3.3 * columns, 5.0)
-    words = _wrapped(f"{caption} Made by: {command}", width)
+    words = style.wrapped(f"{caption} Made by: {command}", width)
     height = 3.6 * rows + 0.13 * len(words) + 0.5
     figure, axes = style.new_figure(width, height, nrows=rows, ncols=columns, squeeze=False)
     for axis, agent in itertools.zip_longest(axes.flat, agents):
@@ -149,7 +148,7 @@ def representation_figure(
         fontsize=8,
         frameon=False,
     )
-    _write_below(figure, words)
+    style.write_below(figure, words)
     return figure
 
 
@@ -158,7 +157,7 @@ def convergence_curve(runs: Sequence[RunCurves], *, command: str) -> Figure:
 
     The agents of a run differ by their kind of line.
     """
-    words = _wrapped(f"{CURVES_CAPTION} Made by: {command}", 9.4)
+    words = style.wrapped(f"{CURVES_CAPTION} Made by: {command}", 9.4)
     agents = max(len(run.each_convergence) for run in runs)
     names = list(dict.fromkeys(run.name for run in runs))
     colours = dict(zip(names, itertools.cycle(RUN_COLOURS), strict=False))
@@ -182,19 +181,8 @@ def convergence_curve(runs: Sequence[RunCurves], *, command: str) -> Figure:
     if all(run.cka is None for run in runs):
         right.text(0.5, 0.5, "one agent each", ha="center", transform=right.transAxes)
     figure.legend(handles=legend, loc="outside upper center", ncols=3, fontsize=8, frameon=False)
-    _write_below(figure, words)
+    style.write_below(figure, words)
     return figure
-
-
-def _wrapped(text: str, width: float) -> list[str]:
-    """Lines of a caption that fit a figure of this many inches."""
-    return textwrap.wrap(text, int(18.5 * width), break_on_hyphens=False)
-
-
-def _write_below(figure: Figure, words: Sequence[str]) -> None:
-    figure.supxlabel(
-        "\n".join(words), x=0.01, ha="left", fontsize=7, linespacing=1.3, parse_math=False
-    )
 
 
 def _with_interval(name: str, found: Band, digits: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,7 +54,7 @@ def caption(comparison: Comparison) -> str:
 def compare_figure(comparison: Comparison) -> Figure:
     """Returns against environment steps and against hours, a row for each task."""
     n = len(comparison.tasks)
-    words = textwrap.wrap(caption(comparison), 175, break_on_hyphens=False)
+    words = style.wrapped(caption(comparison), 9.4)
     labels = list(dict.fromkeys(g.label for task in comparison.tasks for g in task.groups))
     colours = dict(zip(labels, itertools.cycle(RUN_COLOURS), strict=False))
     height = 2.9 * n + 0.13 * len(words) + 0.17 * math.ceil((len(labels) + 3) / 2) + 0.3
@@ -66,9 +65,7 @@ def compare_figure(comparison: Comparison) -> Figure:
     figure.legend(
         handles=_legend(colours), loc="outside upper center", ncols=2, fontsize=8, frameon=False
     )
-    figure.supxlabel(
-        "\n".join(words), x=0.01, ha="left", fontsize=7, linespacing=1.3, parse_math=False
-    )
+    style.write_below(figure, words)
     return figure
 
 

@@ -10,8 +10,6 @@ again, after a kill or with more renderings, computes what is missing.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,10 +199,11 @@ def _measure(
     config, update = policies[0].config, policies[0].update
     plays: dict[str, dict[Rendering, Play]] = {policy.name: {} for policy in policies}
     keys = {policy.name: _key(policy, plan) for policy in policies}
-    for key, play in _kept(path):
-        wanted = keys.get(play.policy) == key and play.lead in plan.renderings
-        if wanted and set(plan.watched(play.lead)) <= set(play.distances):
-            plays[play.policy][play.lead] = play
+    for line in read_lines(path):
+        if line["key"] == keys.get(line["policy"]):
+            play = Play.from_json(line)
+            if play.lead in plan.renderings and set(plan.watched(play.lead)) <= set(play.distances):
+                plays[play.policy][play.lead] = play
     todo = [lead for lead in plan.renderings if any(lead not in plays[p.name] for p in policies)]
     n_parts = sum(lead not in plays[p.name] for lead in todo for p in policies)
     done = 0
@@ -229,14 +228,14 @@ def _measure(
     return Robustness(config, update, plan, plays)
 
 
-def _key(policy: Policy, plan: Plan) -> str:
+def _key(policy: Policy, plan: Plan) -> dict[str, Any]:
     """Tells measurements apart that must not be mixed."""
-    content = [policy.digest, plan.levels, plan.discount, plan.seed]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-def _kept(path: Path) -> list[tuple[str, Play]]:
-    return [(line["key"], Play.from_json(line)) for line in read_lines(path)]
+    return {
+        "weights": policy.digest,
+        "levels": list(plan.levels),
+        "discount": plan.discount,
+        "seed": plan.seed,
+    }
 
 
 def _play(

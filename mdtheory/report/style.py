@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -40,6 +42,18 @@ def new_figure(width: float, height: float, **subplots: Any) -> tuple[Figure, An
         figure = Figure(figsize=(width, height))
         axes = figure.subplots(**subplots)
     return figure, axes
+
+
+def wrapped(text: str, width: float) -> list[str]:
+    """Lines of a caption for a figure of this many inches."""
+    return textwrap.wrap(text, int(18.5 * width), break_on_hyphens=False)
+
+
+def write_below(figure: Figure, lines: Sequence[str]) -> None:
+    """A caption under the axes, to the letter."""
+    figure.supxlabel(
+        "\n".join(lines), x=0.01, ha="left", fontsize=7, linespacing=1.3, parse_math=False
+    )
 
 
 def to_svg(figure: Figure) -> str:

@@ -1,0 +1,148 @@
+"""What the measurements of `robustness` say, with intervals over levels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from rich.table import Table
+
+from experiments.envs.procgen.renderings import Rendering, Standing, has_effect
+from experiments.procgen.evaluate import float_band, with_half_width
+from experiments.procgen.robustness import Distances, Play, Robustness
+from mdtheory.intervals import Band, ratio_band
+
+
+@dataclass(frozen=True)
+class Row:
+    """One policy under one rendering, compared with the first rendering that it was trained on.
+
+    Distances are means over the states visited under that reference, per state; intervals are 95 %
+    by the bootstrap over episodes, and Student's for returns.
+
+    Attributes:
+        policy: its name.
+        rendering: the other rendering.
+        standing: what it is to the policy.
+        mean_tv: mean R; of the reference itself 0.
+        mean_tv_there: the same over the states visited under this rendering.
+        largest_tv: over all those states, a lower bound on R.
+        kl: of the action distribution under the reference from that under this one, nats.
+        agreement: share of states with the same likeliest action.
+        value_difference: absolute, in units of the value head.
+        returned: undiscounted return under this rendering.
+        change: return under this rendering minus that under the reference, paired by level.
+    """
+
+    policy: str
+    rendering: Rendering
+    standing: Standing
+    mean_tv: Band
+    mean_tv_there: Band
+    largest_tv: float
+    kl: Band
+    agreement: Band
+    value_difference: Band
+    returned: Band
+    change: Band
+
+
+def summarise(measured: Robustness) -> list[Row]:
+    """A row for each policy and rendering; the reference comes first."""
+    plan = measured.plan
+    reference = plan.train[0]
+    order = [reference, *(r for r in plan.renderings if r != reference)]
+    return [
+        _row(name, plays[reference], plays[rendering], rendering.standing(plan.train))
+        for name, plays in measured.plays.items()
+        for rendering in order
+    ]
+
+
+def _row(name: str, at_home: Play, there: Play, standing: Standing) -> Row:
+    same = at_home.lead == there.lead
+    zeros = np.zeros(len(at_home.lengths))
+    nothing = Distances(zeros, zeros, zeros, zeros, at_home.lengths.astype(float), zeros)
+    here = nothing if same else at_home.distances[there.lead]
+    other = nothing if same else there.distances[at_home.lead]
+
+    def per_state(sums: np.ndarray, play: Play = at_home) -> Band:
+        return Band(*map(float, ratio_band(sums, play.lengths, seed=0)))
+
+    return Row(
+        policy=name,
+        rendering=there.lead,
+        standing=standing,
+        mean_tv=per_state(here.tv),
+        mean_tv_there=per_state(other.tv, there),
+        largest_tv=float(max(here.largest_tv.max(), other.largest_tv.max())),
+        kl=per_state(here.kl),
+        agreement=per_state(here.agreement),
+        value_difference=per_state(here.value_difference),
+        returned=float_band(there.returns),
+        change=float_band(there.returns - at_home.returns),
+    )
+
+
+def tables(measured: Robustness, name: str) -> list[Table]:
+    """For the terminal, one for each policy."""
+    config, n = measured.config, len(measured.plan.levels)
+    rows = summarise(measured)
+    found = []
+    for policy in measured.plays:
+        shown = Table(
+            title=f"{name}, {policy}: {config.game}, {config.distribution_mode}, {n} levels, after"
+            f" {measured.update} updates",
+            title_justify="left",
+            caption_justify="left",
+        )
+        shown.add_column("rendering", no_wrap=True)
+        for header in HEADER:
+            shown.add_column(header, justify="right", no_wrap=True)
+        for row in rows:
+            if row.policy == policy:
+                shown.add_row(shown_name(row, config.game), *cells(row))
+        found.append(shown)
+    found[-1].caption = CAPTION
+    return found
+
+
+HEADER = (
+    "mean R", "mean R there", "largest TV", "KL", "agreement", "values", "return", "change"
+)  # fmt: skip
+CAPTION = (
+    "mean R: total variation to the reference, the first line, per state visited under it (there:"
+    " under the rendering), with 95 % intervals by the bootstrap over episodes. Largest TV: a lower"
+    " bound on R. KL in nats, agreement of likeliest actions and difference of values: under the"
+    " reference. Returns are undiscounted, their change is paired by level; Student's 95 %"
+    " intervals. All intervals are over levels, for these trained policies."
+)
+
+
+def shown_name(row: Row, game: str) -> str:
+    """The rendering, and what is special about it."""
+    if not has_effect(row.rendering, game):
+        return f"{row.rendering} (no effect in {game})"
+    marked = row.standing != "out of distribution"
+    return f"{row.rendering} ({row.standing})" if marked else str(row.rendering)
+
+
+def cells(row: Row) -> list[str]:
+    """What stands under `HEADER`."""
+    return [
+        between(row.mean_tv),
+        between(row.mean_tv_there),
+        f"{row.largest_tv:.3f}",
+        f"{row.kl.mean:.3f}",
+        f"{row.agreement.mean:.0%}",
+        f"{row.value_difference.mean:.2f}",
+        with_half_width(row.returned),
+        with_half_width(row.change, "+"),
+    ]
+
+
+def between(found: Band, digits: int = 3) -> str:
+    """A mean and, below it, its interval, which need not be symmetric."""
+    if np.isnan(found.low):
+        return f"{found.mean:.{digits}f}"
+    return f"{found.mean:.{digits}f}\n[{found.low:.{digits}f}, {found.high:.{digits}f}]"
