@@ -434,11 +434,12 @@ def _statement(
         estimator.interval(allowed - sign * difference, width, estimator.pairs, share=0.5)
         for sign in (1, -1)
     )
+    right = estimator.interval(allowed, allowed_width, estimator.pairs, skewed=True)
     return IntervalStatement(
         id=bound.id + suffix,
         bound=bound,
         lhs=estimates["gap"],
-        rhs=estimator.interval(allowed, allowed_width, estimator.pairs, skewed=True),
+        rhs=Band(right.mean, np.maximum(right.low, 0.0), right.high),  # as every bound on a gap
         slack=(slack[0], slack[1]),
         verdict=_verdict(slack, unseen * _rounding(known)),
         confidence=estimator.confidence,

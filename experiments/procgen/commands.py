@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.config import CONFIG_FILE
+from experiments.procgen import measure_commands
 from experiments.procgen.config import ProcgenConfig, configure
 from mdtheory import command_line, files
 
@@ -264,6 +265,7 @@ class Levels:
 
 
 COMMANDS: dict[str, type[command_line.Command]] = {
+    **measure_commands.COMMANDS,
     "evaluate": Evaluate,
     "watch": Watch,
     "compare": Compare,

@@ -11,13 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from rich.console import Console
 
-from experiments.envs.procgen.renderings import default_family, parse_all, strength_family
+from experiments.envs.procgen.renderings import (
+    Rendering,
+    default_family,
+    parse_all,
+    strength_family,
+)
 from experiments.procgen.config import ProcgenConfig
 from mdtheory import command_line, files
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from experiments.procgen.features import Training
     from experiments.procgen.policy import Policy
-    from experiments.procgen.robustness import Plan, Robustness
+    from experiments.procgen.robustness import Plan
+    from experiments.procgen.robustness import Robustness as Measured
 
 Show = Callable[[str, float], None]
 _WIDTH = 140
@@ -77,7 +86,7 @@ class Played:
         agents = load_on(run, self.device)
         return [*agents, mixture(agents)] if self.mixture and len(agents) > 1 else agents
 
-    def measure(self, run: Path, show: Show) -> Robustness:
+    def measure(self, run: Path, show: Show) -> Measured:
         """What is measured of a run already, and the rest."""
         from experiments.procgen.robustness import measure_robustness, measured_folder
 
@@ -85,12 +94,22 @@ class Played:
         plan = self.plan(policies[0].config)
         return measure_robustness(policies, plan, measured_folder(run), on_progress=show)
 
+    def features(self, run: Path, show: Show) -> Training:
+        """What is measured of a run's features already, and the rest."""
+        from experiments.procgen.evaluate import load_on
+        from experiments.procgen.features import measure_features
+        from experiments.procgen.robustness import measured_folder
+
+        agents = load_on(run, self.device)
+        plan = self.plan(agents[0].config)
+        return measure_features(run, agents, plan, measured_folder(run), show)
+
 
 _Played = Annotated[Played, tyro.conf.arg(name="")]
 
 
 @dataclass(frozen=True)
-class RobustnessCommand:
+class Robustness:
     """Measure how differently a run's policies act when the same states look different (Procgen).
 
     What was measured is kept in RUN/measured (or FILE.measured); calling it again goes on where it
@@ -111,12 +130,11 @@ class RobustnessCommand:
         from experiments.procgen import robustness_figure, robustness_summary
 
         names = run_names(self.runs)
-        pictures = [
-            None if path is None else files.new_picture(path, self.force)
-            for path in (self.picture, self.strength_picture)
-        ]
+        pictures = new_pictures(self.force, self.picture, self.strength_picture)
         if self.strength_picture is not None and not self.played.strengths:
             raise ValueError("--strength-picture needs --strengths")
+        if self.picture is not None or self.strength_picture is not None:
+            require_one_game(self.runs)
         found = {}
         with command_line.progress() as show:
             for name, run, part in each(names, self.runs, show):
@@ -125,29 +143,133 @@ class RobustnessCommand:
         for name, measured in found.items():
             for table in robustness_summary.tables(measured, name):
                 console.print(table)
-        games = {measured.config.game for measured in found.values()}
-        if any(pictures) and len(games) > 1:
-            raise ValueError(f"a picture needs runs of one game, got {', '.join(sorted(games))}")
-        policies = {
-            f"{name}, {policy}": [r for r in robustness_summary.summarise(m) if r.policy == policy]
-            for name, m in found.items()
-            for policy in m.plays
-        }
-        for path, draw in zip(
-            pictures,
-            (robustness_figure.rendering_figure, robustness_figure.strength_figure),
-            strict=True,
-        ):
+        policies = robustness_summary.by_policy(found)
+        command = command_of("robustness", self.runs, self.played)
+        draw = (robustness_figure.rendering_figure, robustness_figure.strength_figure)
+        for path, figure in zip(pictures, draw, strict=True):
             if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                n_levels = len(next(iter(found.values())).plan.levels)
-                draw(policies, *games, n_levels, command=self.command()).savefig(path)
-                print(f"picture: {path}")
+                save(figure(policies, command=command), path)
         return 0
 
-    def command(self) -> str:
-        """What repeats the measurement."""
-        return command_of("robustness", self.runs, self.played)
+
+@dataclass(frozen=True)
+class Audit:
+    """Put measured returns and TV into bounds: holds, violated or undecided (Procgen).
+
+    Bounds are A0 and A3. Then show the moments at which a rendering costs most. Exit status 1 if a
+    bound is violated.
+    What was measured is kept in RUN/measured (or FILE.measured).
+    """
+
+    runs: Runs
+    """Folders written by `mdpo train`, or files of `mdpo export`."""
+    method: Literal["student", "bernstein"] = "student"
+    """Asymptotic intervals over levels, or such as hold for any number of levels (much wider)."""
+    confidence: float = 0.95
+    """Of each interval and each verdict alone."""
+    drawn: bool = False
+    """The held-out renderings are independent draws from a larger family, such as random-conv=0.5
+    with seeds 0, 1, ...: add statements about that family."""
+    moments: int = 6
+    """Moments to show of the first run; 0 shows none."""
+    of: str = ""
+    """Rendering whose costs are shown; by default that with the lowest return."""
+    agent: int = 0
+    """Agent whose moments are shown."""
+    picture: Path | None = None
+    """Draw these moments (.svg, .png or .pdf)."""
+    force: bool = False
+    """Overwrite an existing picture."""
+    played: _Played = field(default_factory=Played)
+
+    def run(self) -> int:
+        from experiments.procgen import audit
+        from experiments.procgen.attribution_figure import moments_figure
+        from experiments.procgen.moments import measure_moments, sentence
+        from mdtheory.judge import VIOLATED
+
+        names = run_names(self.runs)
+        (picture,) = new_pictures(self.force, self.picture)
+        of = Rendering.parse(self.of) if self.of else None
+        found = {}
+        with command_line.progress() as show:
+            for name, run, part in each(names, self.runs, show):
+                found[name] = self.played.measure(run, part)
+        audits = {
+            name: audit.audit(
+                measured, method=self.method, confidence=self.confidence, drawn=self.drawn
+            )
+            for name, measured in found.items()
+        }
+        console = Console(width=max(Console().width, _WIDTH))
+        for name, measured in found.items():
+            for table in audit.tables(measured, audits[name], name):
+                console.print(table)
+        if self.moments:
+            with command_line.progress() as show:
+                shown = measure_moments(
+                    self.runs[0],
+                    found[names[0]],
+                    agent=self.agent,
+                    of=of,
+                    n_moments=self.moments,
+                    device=self.played.device,
+                    on_progress=show,
+                )
+            print(sentence(shown))
+            if picture is not None:
+                command = command_of("audit", self.runs, self.played)
+                save(moments_figure(shown, command=command), picture)
+        verdicts = [
+            statement.verdict
+            for found_here in audits.values()
+            for one in found_here
+            for report in one.reports
+            for statement in report.statements
+        ]
+        return 1 if any(verdict == VIOLATED for verdict in verdicts) else 0
+
+
+@dataclass(frozen=True)
+class Representations:
+    """Measure how close the features of a state's pictures are, now and over training (Procgen).
+
+    Snapshots of the weights, of runs trained with --snapshot-every, make it a curve. What was
+    measured is kept in RUN/measured (or FILE.measured).
+    """
+
+    runs: Runs
+    """Folders written by `mdpo train`, or files of `mdpo export`."""
+    picture: Path | None = None
+    """Draw the first run's features of some states in several renderings (.svg, .png or .pdf)."""
+    curve: Path | None = None
+    """Draw representation convergence over training, of all runs."""
+    force: bool = False
+    """Overwrite existing pictures."""
+    played: _Played = field(default_factory=Played)
+
+    def run(self) -> int:
+        from experiments.procgen import features_summary
+        from experiments.representation_figures import convergence_curve, representation_figure
+
+        names = run_names(self.runs)
+        picture, curve = new_pictures(self.force, self.picture, self.curve)
+        command = command_of("representations", self.runs, self.played)
+        found = {}
+        with command_line.progress() as show:
+            for name, run, part in each(names, self.runs, show):
+                found[name] = self.played.features(run, part)
+        console = Console(width=max(Console().width, _WIDTH))
+        for name, training in found.items():
+            console.print(features_summary.table(training, name))
+        console.print(features_summary.CAPTION, markup=False, highlight=False)
+        if picture is not None:
+            shown, agents = features_summary.panels(self.runs[0], found[names[0]], self.played)
+            save(representation_figure(agents, shown, command=command), picture)
+        if curve is not None:
+            curves = [training.curves(name) for name, training in found.items()]
+            save(convergence_curve(curves, command=command), curve)
+        return 0
 
 
 def command_of(name: str, runs: tuple[Path, ...], played: Played) -> str:
@@ -155,6 +277,27 @@ def command_of(name: str, runs: tuple[Path, ...], played: Played) -> str:
     from experiments.config import changed_flags
 
     return shlex.join(["mdpo", name, *map(str, runs), *changed_flags(played, Played())])
+
+
+def new_pictures(force: bool, *paths: Path | None) -> list[Path | None]:
+    """The paths, if they may be written."""
+    return [None if path is None else files.new_picture(path, force) for path in paths]
+
+
+def require_one_game(runs: tuple[Path, ...]) -> None:
+    """Raise ValueError unless one picture can show all runs."""
+    from experiments.procgen.policy import load_policies
+
+    games = sorted({load_policies(run)[0].config.game for run in runs})
+    if len(games) > 1:
+        raise ValueError(f"a picture needs runs of one game, got {', '.join(games)}")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture and say where."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    print(f"picture: {path}")
 
 
 def run_names(runs: tuple[Path, ...]) -> list[str]:
@@ -179,4 +322,8 @@ def each(names: list[str], runs: tuple[Path, ...], show: Show) -> Iterator[tuple
         yield name, run, part
 
 
-COMMANDS: dict[str, type[command_line.Command]] = {"robustness": RobustnessCommand}
+COMMANDS: dict[str, type[command_line.Command]] = {
+    "robustness": Robustness,
+    "audit": Audit,
+    "representations": Representations,
+}

@@ -30,7 +30,7 @@ MEASURED = "measured"
 """Folder of what is measured of a run, in the run's folder or beside an exported file."""
 ROBUSTNESS = "robustness.jsonl"
 
-BATCH = 256
+BATCH = 64
 """Pictures that go through a network at once."""
 
 _SMALLEST = float(np.finfo(np.float32).tiny)
@@ -205,7 +205,9 @@ def _measure(
             if play.lead in plan.renderings and set(plan.watched(play.lead)) <= set(play.distances):
                 plays[play.policy][play.lead] = play
     todo = [lead for lead in plan.renderings if any(lead not in plays[p.name] for p in policies)]
-    n_parts = sum(lead not in plays[p.name] for lead in todo for p in policies)
+    work = sum(
+        1 + len(plan.watched(lead)) for lead in todo for p in policies if lead not in plays[p.name]
+    )
     done = 0
     drop_torn_line(path)
     for lead in todo:
@@ -220,11 +222,11 @@ def _measure(
             for policy in policies:
                 if lead in plays[policy.name]:
                     continue
-                progress = part_of(on_progress, done / n_parts, 1 / n_parts)
+                progress = part_of(on_progress, done / work, len(renderings) / work)
                 play = _play(policy, games, renderings, plan, progress)
                 append_line(path, {"update": update, "key": keys[policy.name], **play.to_json()})
                 plays[policy.name][lead] = play
-                done += 1
+                done += len(renderings)
     return Robustness(config, update, plan, plays)
 
 

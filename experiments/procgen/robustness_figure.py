@@ -13,12 +13,12 @@ from matplotlib.lines import Line2D
 from experiments.envs.procgen.pixels import TRANSFORMATIONS
 from experiments.envs.procgen.renderings import Rendering, has_effect
 from experiments.figures import RUN_COLOURS
-from experiments.procgen.robustness_summary import Row
+from experiments.procgen.robustness_summary import PolicyRows, shown_name
 from mdtheory.intervals import Band
 from mdtheory.report import style
 
-Policies = Mapping[str, Sequence[Row]]
-"""By label, the rows of one policy."""
+Policies = Mapping[str, PolicyRows]
+"""By label; all of one game, whose renderings are those of the first one."""
 
 CAPTION = (
     "Mean R: total variation between the policy's action distributions on the same latent state in"
@@ -28,75 +28,59 @@ CAPTION = (
 )
 
 
-def rendering_figure(policies: Policies, game: str, n_levels: int, *, command: str) -> Figure:
+def rendering_figure(policies: Policies, *, command: str) -> Figure:
     """Mean R and return under each rendering, a colour per policy."""
-    renderings = [
-        row.rendering for row in next(iter(policies.values())) if has_effect(row.rendering, game)
-    ]
-    words = _words(policies, n_levels, command, 7.6)
-    height = 0.24 * len(renderings) * max(1, len(policies) / 2) + 1.4 + 0.14 * len(words)
+    first = next(iter(policies.values()))
+    rows = [row for row in first.rows if has_effect(row.rendering, first.game)]
+    words = _words(policies, command, 7.6)
+    height = len(rows) * (0.16 + 0.08 * len(policies)) + 1.3 + 0.14 * len(words)
     figure, axes = style.new_figure(7.6, height, ncols=2, sharey=True)
     colours = _colours(policies)
-    for k, (label, rows) in enumerate(policies.items()):
-        by_rendering = {row.rendering: row for row in rows}
-        offset = 0.6 * ((k + 0.5) / len(policies) - 0.5)
-        y = np.arange(len(renderings)) + offset
-        found = [by_rendering[rendering] for rendering in renderings]
-        for axis, bands in zip(
-            axes, ([r.mean_tv for r in found], [r.returned for r in found]), strict=True
-        ):
-            mean, low, high = np.array(bands).T
-            error = np.nan_to_num([mean - low, high - mean])
-            axis.errorbar(
-                mean, y, xerr=np.maximum(error, 0), fmt="o", color=colours[label], markersize=4,
-                capsize=2, linewidth=1, label=label,
-            )  # fmt: skip
-    standing = {row.rendering: row.standing for row in rows}
-    axes[0].set_yticks(range(len(renderings)))
-    axes[0].set_yticklabels(
-        [
-            f"{r}" if standing[r] == "out of distribution" else f"{r} ({standing[r]})"
-            for r in renderings
-        ],
-        fontsize=8,
-    )
-    axes[0].set_ylim(len(renderings) - 0.4, -0.6)
+    for k, (label, policy) in enumerate(policies.items()):
+        mine = {row.rendering: row for row in policy.rows}
+        found = [mine[row.rendering] for row in rows]
+        y = np.arange(len(rows)) + 0.6 * ((k + 0.5) / len(policies) - 0.5)
+        _dots(axes[0], y, [row.mean_tv for row in found], colours[label])
+        _dots(axes[1], y, [row.returned for row in found], colours[label])
+    axes[0].set_yticks(range(len(rows)))
+    axes[0].set_yticklabels([shown_name(row, first.game) for row in rows], fontsize=8)
+    axes[0].set_ylim(len(rows) - 0.4, -0.6)
     axes[0].set_xlim(left=0)
     axes[0].set_xlabel("mean R")
     axes[1].set_xlabel("return, undiscounted")
-    for axis in axes:
-        axis.grid(axis="x", linewidth=0.4, alpha=0.5)
-    axes[0].set_title(f"{game}, unmarked: never trained on", fontsize=9)
+    axes[0].set_title(f"{first.game}; unmarked: never trained on", fontsize=9)
     _legend(figure, colours)
     style.write_below(figure, words)
     return figure
 
 
-def strength_figure(policies: Policies, game: str, n_levels: int, *, command: str) -> Figure | None:
-    """Mean R and return against the strength of each transformation; None if there are too few."""
+def strength_figure(policies: Policies, *, command: str) -> Figure:
+    """Mean R and return against the strength of each transformation.
+
+    Raises:
+        ValueError: no transformation was measured in several strengths.
+    """
     strengths = _strengths(policies)
     if not strengths:
-        return None
-    width = 2.3 * len(strengths) + 0.6
-    words = _words(policies, n_levels, command, width)
+        raise ValueError("renderings must have several strengths of a transformation")
+    reference = next(iter(policies.values())).rows[0].rendering
+    width = 2.1 * len(strengths) + 0.6
+    words = _words(policies, command, width)
     figure, axes = style.new_figure(
         width, 4.4 + 0.14 * len(words), nrows=2, ncols=len(strengths),
-        sharey="row", squeeze=False,
+        sharey="row", sharex="col", squeeze=False,
     )  # fmt: skip
     colours = _colours(policies)
     for (name, renderings), pair in zip(strengths.items(), axes.T, strict=True):
-        for label, rows in policies.items():
-            by_rendering = {row.rendering: row for row in rows}
-            reference = rows[0]
-            points = sorted(
-                [(r.strength or 0.0, by_rendering[r]) for r in renderings] + [(0.0, reference)],
-                key=lambda point: point[0],
-            )
+        for label, policy in policies.items():
+            mine = {row.rendering: row for row in policy.rows}
+            points = [(0.0, policy.rows[0]), *((r.strength or 0.0, mine[r]) for r in renderings)]
+            points.sort(key=lambda point: point[0])
             x = [strength for strength, _ in points]
             _line(pair[0], x, [row.mean_tv for _, row in points], colours[label])
             _line(pair[1], x, [row.returned for _, row in points], colours[label])
         pair[0].set_title(name, fontsize=9)
-        pair[1].set_xlabel(f"strength of {name}")
+        pair[1].set_xlabel(f"strength (0: {reference})", fontsize=8)
         pair[0].set_ylim(bottom=0)
     axes[0, 0].set_ylabel("mean R")
     axes[1, 0].set_ylabel("return, undiscounted")
@@ -108,10 +92,18 @@ def strength_figure(policies: Policies, game: str, n_levels: int, *, command: st
 def _strengths(policies: Policies) -> dict[str, list[Rendering]]:
     """By name of a transformation, its renderings, if there are several strengths of one seed."""
     found: dict[str, list[Rendering]] = {}
-    for row in next(iter(policies.values())):
+    for row in next(iter(policies.values())).rows:
         if row.rendering.of_pixels and not row.rendering.seed:
             found.setdefault(row.rendering.name, []).append(row.rendering)
     return {name: found[name] for name in TRANSFORMATIONS if len(found.get(name, ())) > 2}
+
+
+def _dots(axis: Any, y: np.ndarray, bands: Sequence[Band], colour: str) -> None:
+    mean, low, high = np.array(bands).T
+    error = np.maximum(np.nan_to_num([mean - low, high - mean]), 0)
+    axis.errorbar(
+        mean, y, xerr=error, fmt="o", color=colour, markersize=3.5, capsize=2, linewidth=1
+    )
 
 
 def _line(axis: Any, x: Sequence[float], bands: Sequence[Band], colour: str) -> None:
@@ -129,7 +121,7 @@ def _legend(figure: Figure, colours: Mapping[str, str]) -> None:
     figure.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=8, frameon=False)
 
 
-def _words(policies: Policies, n: int, command: str, width: float) -> list[str]:
-    reference = next(iter(policies.values()))[0].rendering
-    text = CAPTION.format(reference=reference, n=n)
+def _words(policies: Policies, command: str, width: float) -> list[str]:
+    first = next(iter(policies.values()))
+    text = CAPTION.format(reference=first.rows[0].rendering, n=first.n_levels)
     return style.wrapped(f"{text} Made by: {command}", width)

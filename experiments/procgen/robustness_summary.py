@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +58,28 @@ def summarise(measured: Robustness) -> list[Row]:
         for name, plays in measured.plays.items()
         for rendering in order
     ]
+
+
+@dataclass(frozen=True)
+class PolicyRows:
+    """One policy's rows, and what they were measured on."""
+
+    game: str
+    n_levels: int
+    rows: list[Row]
+
+
+def by_policy(found: Mapping[str, Robustness]) -> dict[str, PolicyRows]:
+    """By a run's name and a policy's, its rows."""
+    return {
+        f"{name}, {policy}": PolicyRows(
+            measured.config.game,
+            len(measured.plan.levels),
+            [row for row in summarise(measured) if row.policy == policy],
+        )
+        for name, measured in found.items()
+        for policy in measured.plays
+    }
 
 
 def _row(name: str, at_home: Play, there: Play, standing: Standing) -> Row:

@@ -1,0 +1,101 @@
+"""The moments at which a rendering costs a run's policy most, measured once and then kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from experiments.envs.procgen.renderings import Rendering
+from experiments.procgen.attribution import Attribution, attribute
+from experiments.procgen.checkpoint import append_line, drop_torn_line, read_lines
+from experiments.procgen.evaluate import Progress, load_on
+from experiments.procgen.robustness import Robustness, measured_folder
+from experiments.procgen.robustness_summary import summarise
+from mdtheory import files
+
+MOMENTS = "moments.jsonl"
+
+
+def costliest(measured: Robustness, policy: str) -> Rendering:
+    """The held-out rendering under which a policy's mean return is lowest."""
+    rows = [row for row in summarise(measured) if row.policy == policy and row.standing != "seen"]
+    if not rows:
+        raise ValueError("renderings must be held out at least one, all were trained on")
+    return min(rows, key=lambda row: row.returned.mean).rendering
+
+
+def measure_moments(
+    run: Path,
+    measured: Robustness,
+    *,
+    agent: int = 0,
+    of: Rendering | None = None,
+    n_moments: int = 6,
+    device: str = "auto",
+    on_progress: Progress | None = None,
+) -> Attribution:
+    """What one agent's return under a rendering is lost at, on the levels that were measured.
+
+    Args:
+        run: folder of `mdpo train`, or a file of `mdpo export`.
+        measured: of this run.
+        agent: whose.
+        of: the rendering; by default the one with the lowest return.
+        n_moments: to show.
+        device: where the networks are.
+        on_progress: told what is done and its share.
+
+    Raises:
+        ValueError: there is no such agent; or as `attribute`.
+        BlockingIOError: another process measures into the same folder.
+    """
+    agents, plan, config = load_on(run, device), measured.plan, measured.config
+    if not 0 <= agent < len(agents):
+        raise ValueError(f"agent must be from 0 to {len(agents) - 1}, got {agent}")
+    policy = agents[agent]
+    other = costliest(measured, policy.name) if of is None else of
+    other.require_game(config.game)
+    if other == plan.train[0]:
+        raise ValueError(f"the rendering must differ from the reference {plan.train[0]}, got it")
+    key = {
+        "weights": policy.digest,
+        "levels": list(plan.levels),
+        "discount": plan.discount,
+        "seed": plan.seed,
+        "reference": str(plan.train[0]),
+        "other": str(other),
+        "moments": n_moments,
+    }
+    folder = measured_folder(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    with files.only_one(folder):
+        for line in read_lines(folder / MOMENTS):
+            if line["key"] == key:
+                return Attribution.from_json(line["attribution"])
+        found = attribute(
+            policy,
+            config.game,
+            config.options,
+            reference=plan.train[0],
+            other=other,
+            levels=plan.levels,
+            discount=plan.discount,
+            seed=plan.seed,
+            n_worst=n_moments,
+            num_threads=config.threads,
+            on_progress=on_progress,
+        )
+        drop_torn_line(folder / MOMENTS)
+        line = {"update": measured.update, "key": key, "attribution": found.to_json()}
+        append_line(folder / MOMENTS, line)
+    return found
+
+
+def sentence(found: Attribution) -> str:
+    """What the identity says of the difference, beside what was measured."""
+    identity, measured = found.identity, found.measured
+    return (
+        f"{found.policy}, {found.other} against {found.reference}, discounted returns:"
+        f" {identity.mean:+.2f} [{identity.low:+.2f}, {identity.high:+.2f}] by the identity from"
+        f" {found.drawn} moments, {measured.mean:+.2f} [{measured.low:+.2f}, {measured.high:+.2f}]"
+        f" as played; {found.rollouts:,} rollouts, {found.steps:,} steps"
+    )
