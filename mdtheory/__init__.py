@@ -6,7 +6,7 @@ The path of an idea: `FiniteMDP` -> `RenderingFamily` -> `TabularPolicy` -> `che
 import mdtheory_hooks
 from mdtheory.agents import check_agents, check_shrinkage, pairs_of
 from mdtheory.check import Report, check
-from mdtheory.evaluation import Evaluation, evaluate
+from mdtheory.evaluation import Evaluation, evaluate, performance_difference
 from mdtheory.judge import BoundResult, judge
 from mdtheory.mdp import FiniteMDP, SparseMDP
 from mdtheory.measure import Measurement, measure
@@ -46,6 +46,7 @@ __all__ = [
     "measure",
     "pairs_of",
     "parse_bound",
+    "performance_difference",
 ]
 
 register_environments()

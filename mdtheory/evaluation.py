@@ -5,9 +5,9 @@
     d = ρ + γ P_πᵀ d                    unnormalised occupancy, Σ_s d[s] = 1/(1−γ)
     J = ρ·V = Σ_{s,a} d[s] π[s,a] r[s,a]
 
-`evaluate` is the door for users.  The functions below it take a `Model` and policies
-[..., N, S, A] that share its batch axes, N being renderings, policies or both.  They run on
-float64 arrays or tensors (batched), on exact rationals and on sparse transitions; only
+`evaluate` and `performance_difference` are the doors for users.  The functions below them take a
+`Model` and policies [..., N, S, A] that share its batch axes, N being renderings, policies or both.
+They run on float64 arrays or tensors (batched), on exact rationals and on sparse transitions; only
 `discounted_solve`, `expected_next` and `expected_previous` know which.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from mdtheory import arrays, exact, sparse
+from mdtheory import arrays, exact, sparse, validation
 from mdtheory.mdp import FiniteMDP, SparseMDP
 from mdtheory.policy import LatentPolicy
 
@@ -137,6 +137,44 @@ def evaluate(mdp: FiniteMDP | SparseMDP, policy: LatentPolicy | Any) -> Evaluati
     if in_rationals:
         results = {name: exact.from_flint(array) for name, array in results.items()}
     return Evaluation(**results)
+
+
+def performance_difference(
+    mdp: FiniteMDP | SparseMDP, policy: LatentPolicy | Any, other: LatentPolicy | Any
+) -> np.ndarray:
+    """Where the return of `other` differs from that of `policy`, state by state.
+
+        J_other − J_policy = Σ_s d_other[s] Σ_a (other[s,a] − policy[s,a]) Q_policy[s,a]
+
+    The performance difference lemma (Kakade & Langford 2002, lemma 6.1).  For one policy under two
+    renderings it says in which states the other rendering loses or gains.
+
+    Args:
+        mdp: the MDP, possibly batched.
+        policy: latent policies [..., N, S, A], or anything that makes a `LatentPolicy`: those to
+            compare with, whose action values judge.
+        other: the policies that act, of the same shape, or one for all or against all.
+
+    Returns:
+        The summands [..., N, S], `Fraction` objects if MDP and both policies are exact.
+
+    Raises:
+        ValueError: when policies do not fit the MDP or each other.
+    """
+    both = {
+        name: given if isinstance(given, LatentPolicy) else LatentPolicy(given, name=name)
+        for name, given in (("policy", policy), ("other", other))
+    }
+    for name, latent in both.items():
+        latent.require_mdp(mdp, name)
+    validation.broadcast_batches({n: latent.probabilities.shape[:-2] for n, latent in both.items()})
+    in_rationals = mdp.exact and all(latent.exact for latent in both.values())
+    model = Model.of(mdp, in_rationals=in_rationals)
+    prepare = numbers_for(in_rationals=in_rationals)
+    judging, acting = (prepare(latent.probabilities) for latent in both.values())
+    action_value = action_values(model, state_values(model, judging))
+    summands = occupancies(model, acting) * ((acting - judging) * action_value).sum(axis=-1)
+    return exact.from_flint(summands) if in_rationals else summands
 
 
 def expected_next(model: Model, value: Any) -> Any:

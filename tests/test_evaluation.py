@@ -6,8 +6,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import scipy.sparse
 
-from mdtheory import FiniteMDP, evaluate, exact
+from mdtheory import FiniteMDP, SparseMDP, evaluate, exact, performance_difference
 from mdtheory.evaluation import (
     Model,
     action_values,
@@ -248,3 +249,61 @@ def test_evaluate_names_batches_that_do_not_fit():
     mdp = FiniteMDP(transition=[[[1.0]]], reward=np.ones((3, 1, 1)), initial=[1.0], discount=0.5)
     with pytest.raises(ValueError, match=r"^batch axes must agree, got mdp \[3\], policies \[2\]$"):
         evaluate(mdp, np.ones((2, 1, 1, 1)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_performance_difference_sums_to_the_difference_of_returns_exactly(seed):
+    case = exact_case(np.random.default_rng(seed))
+    mdp, policies, reference = case.problem.mdp, case.policy.probabilities, Reference(case)
+    for f, g in np.ndindex(reference.F, reference.F):
+        found = performance_difference(mdp, policies[[f]], policies[[g]])
+        q, d = reference.action_values(reference.pi[f]), reference.occupancy(reference.pi[g])
+        assert found.tolist() == [
+            [
+                d[s] * sum((y - x) * z for x, y, z in zip(*rows, strict=True))
+                for s, rows in enumerate(zip(reference.pi[f], reference.pi[g], q, strict=True))
+            ]
+        ]
+        assert found.sum() == reference.value(reference.pi[g]) - reference.value(reference.pi[f])
+
+
+def test_performance_difference_by_hand():
+    """Leaving at once is worth 1 + 4/2 = 3, wavering 2, as above; state 1 is the same for both."""
+    half = Fraction(1, 2)
+    leaves, wavers = [[[1, 0], [1, 0]]], [[[half, half], [1, 0]]]
+    assert performance_difference(hand_mdp(), leaves, wavers).tolist() == [[-1, 0]]
+    # Judged by the values of wavering, Q = (3, 1), leaving gains (3 - 1)/2 = 1 once.
+    assert performance_difference(hand_mdp(), wavers, leaves).tolist() == [[1, 0]]
+
+
+def test_performance_difference_is_the_same_in_floats_for_batches_and_sparse():
+    case = exact_case(np.random.default_rng(5))
+    mdp, policies = case.problem.mdp, case.policy.probabilities
+    sharp = performance_difference(mdp, policies[:1], policies).astype(float)
+    floats = policies.astype(float)
+    assert performance_difference(mdp, floats[:1], policies) == pytest.approx(sharp, abs=1e-11)
+    many = performance_difference(mdp.to_float(), np.stack([floats[:1]] * 3), floats)
+    assert many == pytest.approx(np.stack([sharp] * 3), abs=1e-11)
+    mixed = performance_difference(mdp, policies[:1], floats)
+    assert mixed.dtype == np.float64
+    thin = SparseMDP(
+        transition=scipy.sparse.csr_array(mdp.transition.astype(float).reshape(-1, mdp.n_states)),
+        reward=mdp.reward.astype(float),
+        initial=mdp.initial.astype(float),
+        discount=float(mdp.discount),
+    )
+    assert performance_difference(thin, floats[:1], floats) == pytest.approx(sharp, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("policy", "other", "message"),
+    [
+        ((1, 3, 2), (1, 2, 2), r"policy must have shape \[s: 2, a: 2\], got \[3, 2\]"),
+        ((1, 2, 2), (1, 2, 3), r"other must have shape \[s: 2, a: 2\], got \[2, 3\]"),
+        ((2, 2, 2), (3, 2, 2), r"batch axes must agree, got policy \[2\], other \[3\]"),
+    ],
+)
+def test_performance_difference_refuses_what_does_not_fit(policy, other, message):
+    given = (np.full(shape, 1 / shape[-1]) for shape in (policy, other))
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        performance_difference(hand_mdp().to_float(), *given)

@@ -196,6 +196,7 @@ class Evaluator(Closing):
         episodes_per_level: int = 1,
         seed: int = 0,
         watcher: Watcher | None = None,
+        on_actions: Callable[[np.ndarray, np.ndarray], None] | None = None,
         on_progress: Progress | None = None,
     ) -> EpisodeTable:
         """Play every level the same number of times.
@@ -207,6 +208,8 @@ class Evaluator(Closing):
             episodes_per_level: 1 for greedy, which plays a level always the same way.
             seed: of the actions' random numbers.
             watcher: told of every step.
+            on_actions: told, between the watcher's `look` and `paid`, the actions taken: episodes
+                [n] by their rows in the table, and actions [n].
             on_progress: told of every step in which an episode ended.
 
         Raises:
@@ -225,14 +228,20 @@ class Evaluator(Closing):
             solved=np.zeros(len(level), dtype=bool),
         )
         ended = 0
-        for count in self._play(policy, table, seed if mode == "sampled" else None, watcher):
+        drawn_by = seed if mode == "sampled" else None
+        for count in self._play(policy, table, drawn_by, watcher, on_actions):
             ended += count
             if on_progress is not None and count:
                 on_progress(f"{policy.name}, {mode}", ended / len(table))
         return table
 
     def _play(
-        self, policy: Player, table: EpisodeTable, seed: int | None, watcher: Watcher | None
+        self,
+        policy: Player,
+        table: EpisodeTable,
+        seed: int | None,
+        watcher: Watcher | None,
+        on_actions: Callable[[np.ndarray, np.ndarray], None] | None,
     ) -> Iterator[int]:
         """Fill the table, greedily without a seed; yields how many episodes each step ended."""
         env = self._env
@@ -248,6 +257,8 @@ class Evaluator(Closing):
                 actions[playing] = choose_actions(probabilities, drawn)
                 if watcher is not None:
                     watcher.look(row[playing], probabilities, env, playing)
+                if on_actions is not None:
+                    on_actions(row[playing], actions[playing])
             for game in free[: len(waiting)].tolist():
                 row[game] = waiting.popleft()
                 level, episode = (int(c[row[game]]) for c in (table.levels, table.episodes))
