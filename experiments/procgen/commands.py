@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -264,6 +265,50 @@ class Levels:
         return 0
 
 
+@dataclass(frozen=True)
+class Renderings:
+    """List the renderings of a game, and draw the same states in all of them (Procgen)."""
+
+    env: str = "procgen:coinrun"
+    """procgen: and one of the sixteen games."""
+    preset: Literal["paper", "easy", "smoke"] = "easy"
+    """Which mode: paper is hard, the others are easy."""
+    picture: Path | None = None
+    """Draw states in all renderings (.svg, .png or .pdf)."""
+    levels: int = 4
+    """States to draw, each of another level."""
+    seed: int = 0
+    """Of the levels and of the random steps to the states."""
+    force: bool = False
+    """Overwrite an existing picture."""
+
+    def run(self) -> int:
+        from experiments.procgen import montage
+
+        config = configure(self.env, self.preset)
+        table = montage.renderings_table(config.game, config.distribution_mode)
+        if self.picture is None:
+            Console(width=max(Console().width, 100)).print(table)
+            return 0
+        picture = files.new_picture(self.picture, self.force)
+        found = montage.montage(config.game, config.options, levels=self.levels, seed=self.seed)
+        figure = montage.montage_figure(found, self._command(picture))
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(picture)
+        Console(width=max(Console().width, 100)).print(table)
+        print(f"picture: {picture}")
+        return 0
+
+    def _command(self, picture: Path) -> str:
+        """The shortest command that repeats the picture."""
+        defaults = Renderings()
+        flags = ["--env", self.env]
+        for name in ("preset", "levels", "seed"):
+            if getattr(self, name) != getattr(defaults, name):
+                flags += [f"--{name}", str(getattr(self, name))]
+        return shlex.join(["mdpo", "renderings", *flags, "--picture", picture.name])
+
+
 COMMANDS: dict[str, type[command_line.Command]] = {
     **measure_commands.COMMANDS,
     "evaluate": Evaluate,
@@ -271,6 +316,7 @@ COMMANDS: dict[str, type[command_line.Command]] = {
     "compare": Compare,
     "export": Export,
     "levels": Levels,
+    "renderings": Renderings,
 }
 
 

@@ -200,13 +200,20 @@ def _labels(configs: Sequence[ProcgenConfig]) -> list[str]:
     for config in configs:
         namesakes = [c for c in configs if c.algorithm == config.algorithm]
         settings = [
-            f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}"
+            f"{name} {_shown(value)}"
             for name, value in json.loads(config.to_json()).items()
             if name not in ("seed", "evaluate_every", "official_evaluation_every")
             and len({getattr(c, name) for c in namesakes}) > 1
         ]
         labels.append(", ".join([config.algorithm, *settings]))
     return labels
+
+
+def _shown(value: object) -> str:
+    """A setting on a picture."""
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _difference(left: Group, right: Group) -> Difference:

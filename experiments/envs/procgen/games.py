@@ -71,7 +71,7 @@ N_ACTIONS = len(ACTIONS)
 
 
 _BACKGROUND_GROUPS = {
-    ("climber", "coinrun", "jumper", "miner", "ninja"): 49,
+    ("climber", "coinrun", "jumper", "miner", "ninja"): 62,
     ("bossfight", "caveflyer", "starpilot"): 13,
     ("dodgeball", "fruitbot", "heist", "leaper", "maze"): 9,
     ("bigfish",): 7,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from experiments.envs.procgen.environment import ProcgenOptions, ProcgenVectorEnv
 from experiments.envs.procgen.levels import LevelSet
-from experiments.envs.procgen.renderings import ORIGINAL, Rendering
-from experiments.envs.procgen.state import drawn, read_header
+from experiments.envs.procgen.renderings import ORIGINAL, Rendering, different
+from experiments.envs.procgen.state import drawn, patched, read_header, read_picture
 
 _DRAWN_BY = ("use_backgrounds", "use_monochrome_assets", "paint_vel_info", "center_agent")
 """Options that change nothing but pictures."""
@@ -22,10 +22,13 @@ _BETWEEN_SEEDS = 7919
 class RenderedVectorEnv(ProcgenVectorEnv):
     """`ProcgenVectorEnv` whose observations are those of one rendering.
 
-    Whatever state is set is shown in this rendering.
+    Whatever state is set is shown in this rendering.  States of `get_state` keep the level's own
+    background image, so that they can be shown in any other rendering too.  `render()` shows what
+    the game draws, before pixels are transformed.
 
     Raises:
-        ValueError: as `ProcgenVectorEnv`, or the game has no such background image.
+        ValueError: as `ProcgenVectorEnv`, the game has no such background image, or its pictures
+            are generated, which no state holds.
     """
 
     def __init__(
@@ -38,15 +41,24 @@ class RenderedVectorEnv(ProcgenVectorEnv):
         **kwargs: Any,
     ) -> None:
         self.rendering = rendering
-        rendering.require_game(game)
-        options = rendering.options(ProcgenOptions() if options is None else options)
         super().__init__(game, num_envs, options=options, **kwargs)
 
+    def _check(self, seed: int) -> None:
+        super()._check(seed)
+        if not isinstance(self.rendering, Rendering):
+            raise ValueError(f"rendering must be Rendering, got {self.rendering!r}")
+        self.rendering.require_game(self.game)
+        if self.options.use_generated_assets:
+            raise ValueError("use_generated_assets must be false in a rendering, got true")
+
     def _begin(self, seed: int) -> None:
+        self.options = self.rendering.options(self.options)
         super()._begin(seed)
         # Not what was asked for: some games decide for themselves about center_agent.
-        header = read_header(self.get_one_state(0))
-        self._drawn_by = {name: header.options[name] for name in _DRAWN_BY}
+        state = super().get_one_state(0)
+        self._drawn_by = {name: read_header(state).options[name] for name in _DRAWN_BY}
+        self._visibility = read_picture(state).visibility
+        self._levels_images: dict[int, int] = {}  # by game, what this rendering hides
         self._episodes_began(np.ones(self.num_envs, dtype=bool))
 
     def _end_episodes(self) -> None:
@@ -56,11 +68,30 @@ class RenderedVectorEnv(ProcgenVectorEnv):
     def _episodes_began(self, began: np.ndarray) -> None:
         if self.rendering.image is not None and began.any():
             fresh = self._fresh
-            self._put({env: self.get_one_state(env) for env in np.flatnonzero(began).tolist()})
+            envs = np.flatnonzero(began).tolist()
+            self._put({env: super(RenderedVectorEnv, self).get_one_state(env) for env in envs})
             self._fresh = fresh
 
+    def get_one_state(self, env: int) -> bytes:
+        """The state of one game, with the level's own background image."""
+        state = super().get_one_state(env)
+        if self.rendering.image is None:
+            return state
+        return drawn(state, {}, self._levels_images[env])
+
+    def _put(self, states: Mapping[int, bytes]) -> None:
+        super()._put(states)
+        if self.rendering.image is not None:
+            self._levels_images.update(
+                {env: read_picture(state).image for env, state in states.items()}
+            )
+
     def _as_drawn_here(self, state: bytes) -> bytes:
-        return drawn(state, self._drawn_by, self.rendering.image)
+        shown = drawn(state, self._drawn_by, self.rendering.image)
+        if self._drawn_by["center_agent"] and not read_header(state).options["center_agent"]:
+            # Drawing the whole level has overwritten how far the agent's surroundings reach.
+            shown = patched(shown, {read_picture(state).visibility_at: self._visibility})
+        return shown
 
     def _pictures(self) -> np.ndarray:
         if self.rendering.of_pixels:
@@ -79,6 +110,9 @@ class LockstepGames:
         renderings: different ones, at least one.
         options: of the game, which renderings change.
         levels, seed, num_threads: as for `ProcgenVectorEnv`.
+
+    Raises:
+        ValueError: as `RenderedVectorEnv`, or the renderings do not differ.
     """
 
     def __init__(
@@ -92,7 +126,7 @@ class LockstepGames:
         seed: int = 0,
         num_threads: int | None = None,
     ) -> None:
-        self.renderings = tuple(renderings)
+        self.renderings = different(renderings, game)
         self.num_envs = num_envs
         looks = dict.fromkeys(rendering.by_engine for rendering in self.renderings)
         self._envs = {
@@ -111,15 +145,13 @@ class LockstepGames:
         self._leader, *self._followers = self._envs.values()
 
     def pictures(self, rendering: int = 0, games: np.ndarray | slice = _EVERY) -> np.ndarray:
-        """What is seen in one of the renderings, uint8 [game, 64, 64, 3], of some games."""
+        """What is seen in one of the renderings, uint8 [game, 64, 64, 3], of some games.
+
+        Valid until the next step.
+        """
         wanted = self.renderings[rendering]
         seen, _ = self._envs[wanted.by_engine].current()
         return wanted.transformed(seen[games])
-
-    def reset(self) -> None:
-        """Begin new episodes."""
-        for env in self._envs.values():
-            env.reset()
 
     def step(
         self, actions: np.ndarray
@@ -131,14 +163,12 @@ class LockstepGames:
         """
         for env in self._envs.values():
             env.act(actions)
-        _, reward, terminated, truncated, infos = self._leader.observe()
-        for follower in self._followers:
-            _, *ends, its = follower.observe()
-            same = all(
-                np.array_equal(a, b)
-                for a, b in zip(ends, (reward, terminated, truncated), strict=True)
-            )
-            if not same or not np.array_equal(its["level_seed"], infos["level_seed"]):
+        (_, reward, terminated, truncated, infos), *others = [
+            env.observe() for env in self._envs.values()
+        ]
+        expected = (reward, terminated, truncated, *infos.values())
+        for follower, (_, *ends, its) in zip(self._followers, others, strict=True):
+            if not all(map(np.array_equal, (*ends, *its.values()), expected)):
                 raise RuntimeError(
                     f"{follower.game} fell out of step under {follower.rendering}: rewards, ends or"
                     f" levels differ from {self.renderings[0]}"
@@ -146,7 +176,7 @@ class LockstepGames:
         return reward, terminated, truncated, infos
 
     def get_one_state(self, env: int) -> bytes:
-        """The state of one game, as the first rendering draws it."""
+        """The state of one game, which any of the renderings can show."""
         return self._leader.get_one_state(env)
 
     def set_one_state(self, env: int, state: bytes) -> None:
@@ -172,6 +202,9 @@ class MixedGames:
 
     Args:
         as for `LockstepGames`.
+
+    Raises:
+        ValueError: as `LockstepGames`, or there are fewer games than renderings.
     """
 
     def __init__(
@@ -185,7 +218,8 @@ class MixedGames:
         seed: int,
         num_threads: int,
     ) -> None:
-        n = len(renderings)
+        self._renderings = different(renderings, game)
+        n = len(self._renderings)
         if num_envs < n:
             raise ValueError(
                 f"num_envs must be at least one for each of {n} renderings, got {num_envs}"
@@ -195,14 +229,14 @@ class MixedGames:
             RenderedVectorEnv(
                 game,
                 len(range(i, num_envs, n)),
-                rendering=rendering,
+                rendering=rendering.by_engine,  # pixels are transformed once, when looked at
                 options=options,
                 levels=levels,
                 seed=(seed + _BETWEEN_SEEDS * i) % 2**31,
                 num_threads=num_threads,
                 copy=False,
             )
-            for i, rendering in enumerate(renderings)
+            for i, rendering in enumerate(self._renderings)
         ]
         self._n = n
 
@@ -222,7 +256,8 @@ class MixedGames:
 
     def pictures(self) -> np.ndarray:
         """What is seen now, uint8 [env, 64, 64, 3]; valid until the next `act`."""
-        return self._in_turn([part.current()[0] for part in self._parts])
+        pairs = zip(self._renderings, self._parts, strict=True)
+        return self._in_turn([look.transformed(part.current()[0]) for look, part in pairs])
 
     def get_state(self) -> list[bytes]:
         states: list[bytes] = [b""] * self.num_envs

@@ -76,6 +76,22 @@ class StateHeader:
     end: int
 
 
+@dataclass(frozen=True)
+class StatePicture:
+    """What a state says about its picture besides options.
+
+    Attributes:
+        image: number of the background image, and where that stands.
+        visibility: the bits of how many cells are in view, the same in all levels of a mode, and
+            where they stand.
+    """
+
+    image: int
+    image_at: int
+    visibility: int
+    visibility_at: int
+
+
 def seal(raw: bytes) -> bytes:
     """The library's bytes with their checksum: a state."""
     return raw + _CHECKSUM.pack(zlib.crc32(raw))
@@ -126,6 +142,25 @@ def read_header(state: bytes) -> StateHeader:
     )
 
 
+def read_picture(state: bytes) -> StatePicture:
+    """Read what a state says about its picture.
+
+    Raises:
+        ValueError: this is no state, or not all of it.
+    """
+    reader = _Reader(state, read_header(state).end)
+    reader.integer()  # number of the grid's cells
+    reader.skip(reader.integer() * _ENTITY_BYTES)
+    reader.integer()  # whether the background is generated
+    image_at = reader.position
+    image = reader.integer()
+    reader.skip(_BETWEEN_ENTITIES_AND_GENERATOR - 8)
+    reader.generator()
+    reader.skip(28)  # size of the level, what is beyond it, scale and place of the picture
+    visibility_at = reader.position
+    return StatePicture(image, image_at, reader.integer(), visibility_at)
+
+
 def world_of(state: bytes) -> bytes:
     """Everything that stands in the level, seen or not: the bytes of its objects and of its grid.
 
@@ -164,11 +199,7 @@ def drawn(state: bytes, options: Mapping[str, int], background: int | None = Non
     header = read_header(state)
     values = {header.offsets[name]: value for name, value in options.items()}
     if background is not None:
-        reader = _Reader(state, header.end)
-        reader.integer()  # number of the grid's cells
-        reader.skip(reader.integer() * _ENTITY_BYTES)
-        reader.integer()  # whether the background is generated
-        values[reader.position] = background
+        values[read_picture(state).image_at] = background
     return patched(state, values)
 
 
