@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from experiments.config import CONFIG_FILE
 from experiments.pixelgrid.config import TrainConfig
 from experiments.procgen import commands
 from experiments.procgen.config import PREFIX, ProcgenConfig
+from experiments.procgen.report_command import ReportProcgen
 from mdtheory import command_line, files
 from mdtheory.report import GENERATOR
 
@@ -191,11 +193,32 @@ COMMANDS: dict[str, type[command_line.Command]] = {
 
 
 def commands_for(arguments: Sequence[str]) -> dict[str, type[command_line.Command]]:
-    """All commands; `train` has the flags of the environment among the arguments."""
+    """All commands; `train` and `report` have the flags of the environment among the arguments."""
+    if list(arguments[:1]) == ["report"] and _reports_procgen(arguments):
+        return {**COMMANDS, "report": ReportProcgen}
     trains = list(arguments[:1]) == ["train"]
     if not trains or not commands.value_of(arguments, "--env", "").startswith(PREFIX):
         return COMMANDS
     return {**COMMANDS, "train": commands.train_command(arguments)}
+
+
+def _reports_procgen(arguments: Sequence[str]) -> bool:
+    """Whether the runs among the arguments of `report` are on Procgen.
+
+    Raises:
+        ValueError: some are, and some are not.
+    """
+    kinds: dict[bool, str] = {}
+    for before, argument in itertools.pairwise(arguments):
+        run = Path(argument)
+        if before != "--output" and (run.is_file() or (run / CONFIG_FILE).is_file()):
+            kinds.setdefault(run.is_file() or is_procgen(run), argument)
+    if len(kinds) > 1:
+        raise ValueError(
+            "a page needs runs on Procgen alone or on the pixel grid alone, got both:"
+            f" {kinds[True]} and {kinds[False]}"
+        )
+    return True in kinds
 
 
 def is_procgen(run: Path) -> bool:

@@ -279,6 +279,6 @@ def test_each_kind_of_run_names_the_command_for_it(
     flags = ["--seeds", "1", "--updates", "1", "--hidden", "8", "--output", str(grid)]
     assert cli.main(["train", *flags]) == 0
     capsys.readouterr()
-    assert "`mdpo compare`" in refused(capsys, "report", str(run))
+    assert "`mdpo compare`" in refused(capsys, "chain", str(run))
     for command in ("compare", "evaluate", "watch", "export"):
         assert "`mdpo report`" in refused(capsys, command, str(grid))

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from experiments.envs.procgen.renderings import Rendering
@@ -20,7 +21,7 @@ from experiments.interval_statements import (
     IntervalReport,
     interval_statements,
 )
-from experiments.procgen.robustness import Play, Robustness
+from experiments.procgen.robustness import Plan, Play, Robustness
 from mdtheory.intervals import LEVEL, Band
 
 ALL = "all held out"
@@ -65,18 +66,24 @@ def audit(
     Raises:
         ValueError: no rendering was held out; or as `ClusterSample` and `interval_statements`.
     """
-    heldout = measured.plan.heldout
-    if not heldout:
-        raise ValueError("renderings must be held out at least one, all were trained on")
+    heldout = require_heldout(measured.plan)
     groups = {ALL: heldout} if len(heldout) > 1 else {}
     groups |= {str(rendering): (rendering,) for rendering in heldout}
     found = []
     for policy, plays in measured.plays.items():
         for about, renderings in groups.items():
-            sample = _sample(measured, plays, renderings, confidence, drawn=drawn and about == ALL)
+            every = drawn and renderings == heldout
+            sample = _sample(measured, plays, renderings, confidence, drawn=every)
             reports = interval_statements(sample, method=method)
             found.append(Audit(policy, about, sample, reports))
     return found
+
+
+def require_heldout(plan: Plan) -> tuple[Rendering, ...]:
+    """The renderings held out, at least one, or ValueError."""
+    if not plan.heldout:
+        raise ValueError("renderings must be held out at least one, all were trained on")
+    return plan.heldout
 
 
 def _sample(
@@ -111,7 +118,7 @@ def tables(measured: Robustness, audits: Sequence[Audit], name: str) -> list[Tab
     for policy in measured.plays:
         mine = [a for a in audits if a.policy == policy]
         shown = Table(
-            title=f"{name}, {policy}: {config.game}, {config.distribution_mode},"
+            title=f"{escape(name)}, {policy}: {config.game}, {config.distribution_mode},"
             f" {mine[0].sample.n_clusters} levels, discount {measured.plan.discount:g}",
             title_justify="left",
             caption_justify="left",
@@ -157,7 +164,7 @@ def cells(report: IntervalReport) -> list[str]:
 
 def _interval(found: Band, form: str) -> str:
     mean, low, high = (float(part) for part in found)
-    if low == high:
+    if low == high or np.isnan(low):
         return f"{mean:{form}}"
     return f"{mean:{form}}\n[{low:{form}}, {high:{form}}]"
 
@@ -165,12 +172,21 @@ def _interval(found: Band, form: str) -> str:
 def caption(one: Audit) -> str:
     """What the table shows."""
     sample, report = one.sample, one.reports[0]
+    confidence = " and ".join(
+        f"{_percent(found.confidence)} each {found.about}" if sample.drawn
+        else f"{_percent(found.confidence)} each"
+        for found in one.reports
+    )  # fmt: skip
     return (
         "eta, xi: discounted returns under the renderings trained on, and held out; gap: (1-M)"
         f" |xi - eta|, M = {sample.train_mass:.3g} for the first line. Right sides of gap <= ...:"
         f" rewards of a step have width Delta = {sample.reward_range:g} and returns-to-go W ="
         f" {sample.return_range:g}, both proven from the game's source; with return range, W stands"
         " for Delta/(1-gamma). A0 is A2 at R = 1; R itself is unknown. Intervals and verdicts at"
-        f" {report.confidence:.0%} each, method {report.method}, over levels; estimates illustrate"
-        " a bound, they do not prove it."
+        f" {confidence}, method {report.method}, over levels; estimates illustrate a bound, they do"
+        " not prove it."
     )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"

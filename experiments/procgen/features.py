@@ -18,10 +18,10 @@ import numpy as np
 
 from experiments.envs.procgen.rendered import LockstepGames
 from experiments.envs.procgen.renderings import Rendering
-from experiments.procgen.checkpoint import append_line, drop_torn_line, read_lines
+from experiments.procgen.checkpoint import append_line, drop_torn_line
 from experiments.procgen.evaluate import Evaluator, Progress, part_of
 from experiments.procgen.policy import Policy, load_policies, mixture, snapshots
-from experiments.procgen.robustness import BATCH, Plan
+from experiments.procgen.robustness import BATCH, Plan, read_kept
 from experiments.representation_figures import AgentFeatures, RunCurves
 from experiments.representations import (
     cka,
@@ -206,6 +206,12 @@ def _in_all(games: LockstepGames, game: int) -> np.ndarray:
     return np.concatenate([games.pictures(i, np.array([game])) for i in range(n)])
 
 
+def require_several(plan: Plan) -> None:
+    """Raise ValueError if there is nothing to compare the reference with."""
+    if len(plan.renderings) < 2:
+        raise ValueError("renderings must be at least two, the reference and another, got one")
+
+
 def measure_features(
     run: Path, agents: Sequence[Policy], plan: Plan, folder: Path, on_progress: Progress | None
 ) -> Training:
@@ -222,8 +228,7 @@ def measure_features(
         ValueError: there is nothing to compare the reference with, or a snapshot is damaged.
         BlockingIOError: another process measures into the same folder.
     """
-    if len(plan.renderings) < 2:
-        raise ValueError("renderings must be at least two, the reference and another, got one")
+    require_several(plan)
     folder.mkdir(parents=True, exist_ok=True)
     with files.only_one(folder):
         return _measure(run, agents, plan, folder / FEATURES, on_progress)
@@ -236,12 +241,17 @@ def _measure(
     renderings = _ordered(plan)
     key = {
         "player": player.digest,
-        "levels": list(plan.levels),
+        "levels": [int(level) for level in plan.levels],
         "seed": plan.seed,
         "renderings": [str(rendering) for rendering in renderings],
     }
-    lines = [line for line in read_lines(path) if line["key"] == key]
-    known = {line["update"]: Snapshot.from_json(line) for line in lines}
+
+    def ours(line: dict[str, Any]) -> tuple[Snapshot, int] | None:
+        return (Snapshot.from_json(line), int(line["states"])) if line["key"] == key else None
+
+    kept = [found for found in read_kept(path, ours) if found is not None]
+    known = {snapshot.update: snapshot for snapshot, _ in kept}
+    n_states = kept[-1][1] if kept else 0
     last = agents[0].update
     updates = {u: p for p in snapshots(run) if (u := _update_of(p)) < last}
     drop_torn_line(path)
@@ -250,17 +260,17 @@ def _measure(
     for i, update in enumerate(todo):
         if states is None:
             states = collect_states(player, plan, part_of(on_progress, 0, 0.5))
+            n_states = len(states.episode)
         policies = agents if update == last else load_policies(updates[update])
         known[update] = numbers([_features(p, states) for p in policies], states, update)
-        append_line(path, {"key": key, **known[update].to_json(), "states": len(states.episode)})
-        lines.append({"states": len(states.episode)})
+        append_line(path, {"key": key, **known[update].to_json(), "states": n_states})
         if on_progress is not None:
             on_progress(f"features after {update} updates", 0.5 + 0.5 * (i + 1) / len(todo))
     order = sorted((*updates, last))
     return Training(
         plan=plan,
         renderings=renderings,
-        n_states=lines[-1]["states"],
+        n_states=n_states,
         snapshots=tuple(known[update] for update in order),
         steps=tuple(update * agents[0].config.samples for update in order),
     )

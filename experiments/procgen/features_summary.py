@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from experiments.procgen.features import Training, collect_states
@@ -42,7 +43,7 @@ def table(training: Training, name: str) -> Table:
     """The last snapshot, a line for each agent and, per agent, for each rendering."""
     config_words = f"{training.n_states} states of {len(training.plan.levels)} levels"
     shown = Table(
-        title=f"{name}: {config_words}, after {training.snapshots[-1].update} updates",
+        title=f"{escape(name)}: {config_words}, after {training.snapshots[-1].update} updates",
         title_justify="left",
     )
     shown.add_column("agent, rendering", no_wrap=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import tyro
 from rich.console import Console
+from rich.table import Table
 
 from experiments.envs.procgen.renderings import (
     Rendering,
@@ -29,10 +31,18 @@ if TYPE_CHECKING:
     from experiments.procgen.robustness import Robustness as Measured
 
 Show = Callable[[str, float], None]
-_WIDTH = 140
-"""Characters that the tables need."""
+_WIDEST = 1000
+"""Characters of a line, if the tables need so many."""
 
 Runs = Annotated[tuple[Path, ...], tyro.conf.Positional]
+
+
+class Asked(NamedTuple):
+    """A run's configuration, how many agents it has, and what is played of it."""
+
+    config: ProcgenConfig
+    n_agents: int
+    plan: Plan
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,18 @@ class Played:
             discount=config.discount,
             seed=self.seed,
         )
+
+    def plans(self, runs: tuple[Path, ...]) -> list[Asked]:
+        """What is played of each run, so that a mistake about any of them is found before play.
+
+        Raises:
+            FileNotFoundError, ValueError: a run cannot be loaded or played; naming it, or the flag
+                and its value.
+        """
+        from experiments.procgen.policy import load_policies
+
+        loaded = [load_policies(run) for run in runs]
+        return [Asked(p[0].config, len(p), self.plan(p[0].config)) for p in loaded]
 
     def policies(self, run: Path) -> list[Policy]:
         """A run's agents, and their mixture if there are several."""
@@ -133,16 +155,20 @@ class Robustness:
         pictures = new_pictures(self.force, self.picture, self.strength_picture)
         if self.strength_picture is not None and not self.played.strengths:
             raise ValueError("--strength-picture needs --strengths")
+        asked = self.played.plans(self.runs)
         if self.picture is not None or self.strength_picture is not None:
-            require_one_game(self.runs)
+            require_comparable(asked)
         found = {}
         with command_line.progress() as show:
             for name, run, part in each(names, self.runs, show):
                 found[name] = self.played.measure(run, part)
-        console = Console(width=max(Console().width, _WIDTH))
-        for name, measured in found.items():
-            for table in robustness_summary.tables(measured, name):
-                console.print(table)
+        print_whole(
+            [
+                table
+                for name, measured in found.items()
+                for table in robustness_summary.tables(measured, name)
+            ]
+        )
         policies = robustness_summary.by_policy(found)
         command = command_of("robustness", self.runs, self.played)
         draw = (robustness_figure.rendering_figure, robustness_figure.strength_figure)
@@ -191,6 +217,7 @@ class Audit:
         names = run_names(self.runs)
         (picture,) = new_pictures(self.force, self.picture)
         of = Rendering.parse(self.of) if self.of else None
+        self._check(self.played.plans(self.runs), of)
         found = {}
         with command_line.progress() as show:
             for name, run, part in each(names, self.runs, show):
@@ -201,10 +228,13 @@ class Audit:
             )
             for name, measured in found.items()
         }
-        console = Console(width=max(Console().width, _WIDTH))
-        for name, measured in found.items():
-            for table in audit.tables(measured, audits[name], name):
-                console.print(table)
+        print_whole(
+            [
+                table
+                for name, measured in found.items()
+                for table in audit.tables(measured, audits[name], name)
+            ]
+        )
         if self.moments:
             with command_line.progress() as show:
                 shown = measure_moments(
@@ -218,7 +248,7 @@ class Audit:
                 )
             print(sentence(shown))
             if picture is not None:
-                command = command_of("audit", self.runs, self.played)
+                command = command_of("audit", self.runs, self.played, *self._flags())
                 save(moments_figure(shown, command=command), picture)
         verdicts = [
             statement.verdict
@@ -228,6 +258,30 @@ class Audit:
             for statement in report.statements
         ]
         return 1 if any(verdict == VIOLATED for verdict in verdicts) else 0
+
+    def _check(self, asked: list[Asked], of: Rendering | None) -> None:
+        """Raise ValueError, before anything is played, for what cannot be shown."""
+        from experiments.procgen.audit import require_heldout
+        from experiments.procgen.evaluate import MOST, require_whole
+        from experiments.procgen.moments import require_other
+
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"confidence must lie in (0, 1), got {self.confidence}")
+        for one in asked:
+            require_heldout(one.plan)
+        require_whole("moments", self.moments, 0, MOST)
+        if self.picture is not None and not self.moments:
+            raise ValueError("--picture shows moments, and --moments 0 asks for none")
+        require_whole("agent", self.agent, 0, asked[0].n_agents - 1)
+        if of is not None:
+            require_other(of, asked[0].config.game, asked[0].plan)
+
+    def _flags(self) -> list[str]:
+        """Those of its own that are not the default and change what is shown."""
+        from experiments.config import changed_flags
+
+        shown = dataclasses.replace(self, picture=None, force=False, played=Played())
+        return changed_flags(shown, Audit(self.runs))
 
 
 @dataclass(frozen=True)
@@ -250,19 +304,20 @@ class Representations:
 
     def run(self) -> int:
         from experiments.procgen import features_summary
+        from experiments.procgen.features import require_several
         from experiments.representation_figures import convergence_curve, representation_figure
 
         names = run_names(self.runs)
         picture, curve = new_pictures(self.force, self.picture, self.curve)
+        for asked in self.played.plans(self.runs):
+            require_several(asked.plan)
         command = command_of("representations", self.runs, self.played)
         found = {}
         with command_line.progress() as show:
             for name, run, part in each(names, self.runs, show):
                 found[name] = self.played.features(run, part)
-        console = Console(width=max(Console().width, _WIDTH))
-        for name, training in found.items():
-            console.print(features_summary.table(training, name))
-        console.print(features_summary.CAPTION, markup=False, highlight=False)
+        print_whole([features_summary.table(training, name) for name, training in found.items()])
+        Console().print(features_summary.CAPTION, markup=False, highlight=False)
         if picture is not None:
             shown, agents = features_summary.panels(self.runs[0], found[names[0]], self.played)
             save(representation_figure(agents, shown, command=command), picture)
@@ -272,25 +327,42 @@ class Representations:
         return 0
 
 
-def command_of(name: str, runs: tuple[Path, ...], played: Played) -> str:
+def print_whole(tables: list[Table]) -> None:
+    """Print tables without cutting a cell, on lines wider than the terminal if need be."""
+    everything = Console(width=_WIDEST)
+    width = max([Console().width, *(everything.measure(table).maximum for table in tables)])
+    console = Console(width=width)
+    for table in tables:
+        console.print(table)
+
+
+def command_of(name: str, runs: tuple[Path, ...], played: Played, *flags: str) -> str:
     """The command with the settings that are not the default."""
     from experiments.config import changed_flags
 
-    return shlex.join(["mdpo", name, *map(str, runs), *changed_flags(played, Played())])
+    return shlex.join(["mdpo", name, *map(str, runs), *flags, *changed_flags(played, Played())])
 
 
 def new_pictures(force: bool, *paths: Path | None) -> list[Path | None]:
-    """The paths, if they may be written."""
+    """The paths, if they differ and may be written."""
+    given = [path for path in paths if path is not None]
+    for i, path in enumerate(given):
+        if path in given[:i]:
+            raise ValueError(f"pictures must differ, got {path} twice")
     return [None if path is None else files.new_picture(path, force) for path in paths]
 
 
-def require_one_game(runs: tuple[Path, ...]) -> None:
+def require_comparable(asked: list[Asked]) -> None:
     """Raise ValueError unless one picture can show all runs."""
-    from experiments.procgen.policy import load_policies
-
-    games = sorted({load_policies(run)[0].config.game for run in runs})
-    if len(games) > 1:
-        raise ValueError(f"a picture needs runs of one game, got {', '.join(games)}")
+    kinds: dict[str, list[str]] = {
+        "of one game": [one.config.game for one in asked],
+        "of one mode": [one.config.distribution_mode for one in asked],
+        "trained on the same renderings": [" ".join(map(str, one.plan.train)) for one in asked],
+    }
+    for kind, found in kinds.items():
+        different = list(dict.fromkeys(found))
+        if len(different) > 1:
+            raise ValueError(f"a picture needs runs {kind}, got {', '.join(different)}")
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 from experiments.envs.procgen.renderings import Rendering
 from experiments.procgen.attribution import Attribution, attribute
-from experiments.procgen.checkpoint import append_line, drop_torn_line, read_lines
+from experiments.procgen.checkpoint import append_line, drop_torn_line
 from experiments.procgen.evaluate import Progress, load_on
-from experiments.procgen.robustness import Robustness, measured_folder
+from experiments.procgen.robustness import Plan, Robustness, measured_folder, read_kept
 from experiments.procgen.robustness_summary import summarise
 from mdtheory import files
+from mdtheory.intervals import Band
 
 MOMENTS = "moments.jsonl"
 
@@ -21,6 +24,13 @@ def costliest(measured: Robustness, policy: str) -> Rendering:
     if not rows:
         raise ValueError("renderings must be held out at least one, all were trained on")
     return min(rows, key=lambda row: row.returned.mean).rendering
+
+
+def require_other(other: Rendering, game: str, plan: Plan) -> None:
+    """Raise ValueError for a rendering that cannot be compared with the reference."""
+    other.require_game(game)
+    if other == plan.train[0]:
+        raise ValueError(f"the rendering must differ from the reference {plan.train[0]}, got it")
 
 
 def measure_moments(
@@ -53,9 +63,7 @@ def measure_moments(
         raise ValueError(f"agent must be from 0 to {len(agents) - 1}, got {agent}")
     policy = agents[agent]
     other = costliest(measured, policy.name) if of is None else of
-    other.require_game(config.game)
-    if other == plan.train[0]:
-        raise ValueError(f"the rendering must differ from the reference {plan.train[0]}, got it")
+    require_other(other, config.game, plan)
     key = {
         "weights": policy.digest,
         "levels": list(plan.levels),
@@ -68,9 +76,12 @@ def measure_moments(
     folder = measured_folder(run)
     folder.mkdir(parents=True, exist_ok=True)
     with files.only_one(folder):
-        for line in read_lines(folder / MOMENTS):
-            if line["key"] == key:
-                return Attribution.from_json(line["attribution"])
+
+        def ours(line: dict[str, Any]) -> Attribution | None:
+            return Attribution.from_json(line["attribution"]) if line["key"] == key else None
+
+        for kept in filter(None, read_kept(folder / MOMENTS, ours)):
+            return kept
         found = attribute(
             policy,
             config.game,
@@ -92,10 +103,13 @@ def measure_moments(
 
 def sentence(found: Attribution) -> str:
     """What the identity says of the difference, beside what was measured."""
-    identity, measured = found.identity, found.measured
+
+    def shown(band: Band) -> str:
+        ends = "" if math.isnan(band.low) else f" [{band.low:+.2f}, {band.high:+.2f}]"
+        return f"{band.mean:+.2f}{ends}"
+
     return (
         f"{found.policy}, {found.other} against {found.reference}, discounted returns:"
-        f" {identity.mean:+.2f} [{identity.low:+.2f}, {identity.high:+.2f}] by the identity from"
-        f" {found.drawn} moments, {measured.mean:+.2f} [{measured.low:+.2f}, {measured.high:+.2f}]"
-        f" as played; {found.rollouts:,} rollouts, {found.steps:,} steps"
+        f" {shown(found.identity)} by the identity from {found.drawn} moments,"
+        f" {shown(found.measured)} as played; {found.rollouts:,} rollouts, {found.steps:,} steps"
     )

@@ -10,10 +10,10 @@ again, after a kill or with more renderings, computes what is missing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -158,6 +158,25 @@ class Robustness:
     plays: Mapping[str, Mapping[Rendering, Play]]
 
 
+_Kept = TypeVar("_Kept")
+
+
+def read_kept(path: Path, read: Callable[[dict[str, Any]], _Kept]) -> list[_Kept]:
+    """What `read` makes of each line of a file that results are kept in.
+
+    Raises:
+        ValueError: a line is damaged, naming file and line.
+    """
+    found = []
+    for number, line in enumerate(read_lines(path), start=1):
+        where = f"{path}, line {number},"
+        try:
+            found.append(read(line))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{where} is damaged: {error!r}") from None
+    return found
+
+
 def measured_folder(run: Path) -> Path:
     """Where results about a run or an exported file are kept."""
     return run / MEASURED if run.is_dir() else run.with_suffix(f".{MEASURED}")
@@ -199,11 +218,13 @@ def _measure(
     config, update = policies[0].config, policies[0].update
     plays: dict[str, dict[Rendering, Play]] = {policy.name: {} for policy in policies}
     keys = {policy.name: _key(policy, plan) for policy in policies}
-    for line in read_lines(path):
-        if line["key"] == keys.get(line["policy"]):
-            play = Play.from_json(line)
-            if play.lead in plan.renderings and set(plan.watched(play.lead)) <= set(play.distances):
-                plays[play.policy][play.lead] = play
+
+    def ours(line: dict[str, Any]) -> Play | None:
+        return Play.from_json(line) if line["key"] == keys.get(line["policy"]) else None
+
+    for play in filter(None, read_kept(path, ours)):
+        if play.lead in plan.renderings and set(plan.watched(play.lead)) <= set(play.distances):
+            plays[play.policy][play.lead] = play
     todo = [lead for lead in plan.renderings if any(lead not in plays[p.name] for p in policies)]
     work = sum(
         1 + len(plan.watched(lead)) for lead in todo for p in policies if lead not in plays[p.name]
@@ -234,7 +255,7 @@ def _key(policy: Policy, plan: Plan) -> dict[str, Any]:
     """Tells measurements apart that must not be mixed."""
     return {
         "weights": policy.digest,
-        "levels": list(plan.levels),
+        "levels": [int(level) for level in plan.levels],
         "discount": plan.discount,
         "seed": plan.seed,
     }
@@ -305,6 +326,8 @@ class _Observer:
         shape = (n_others, len(rows))
         other = np.concatenate([p for p, _ in parts]).reshape(*shape, -1).astype(np.float64)
         values = np.concatenate([v for _, v in parts]).reshape(shape)
+        if not (np.isfinite(other).all() and np.isfinite(values - self._values).all()):
+            raise ArithmeticError(f"what {self.name} makes of pictures must be finite, got nan")
         mine = probabilities.astype(np.float64)
         tv = total_variation(mine, other)
         sums = Distances(*self.sums)

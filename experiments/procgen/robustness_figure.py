@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from experiments.envs.procgen.pixels import TRANSFORMATIONS
 from experiments.envs.procgen.renderings import Rendering, has_effect
-from experiments.figures import RUN_COLOURS
+from experiments.figures import RUN_COLOURS, _plain
 from experiments.procgen.robustness_summary import PolicyRows, shown_name
 from mdtheory.intervals import Band
 from mdtheory.report import style
@@ -117,7 +117,10 @@ def _colours(policies: Policies) -> dict[str, str]:
 
 
 def _legend(figure: Figure, colours: Mapping[str, str]) -> None:
-    handles = [Line2D([], [], color=c, marker="o", label=label) for label, c in colours.items()]
+    handles = [
+        Line2D([], [], color=colour, marker="o", label=_plain(label))
+        for label, colour in colours.items()
+    ]
     figure.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=8, frameon=False)
 
 

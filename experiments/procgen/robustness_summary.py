@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from experiments.envs.procgen.renderings import Rendering, Standing, has_effect
@@ -19,7 +20,7 @@ class Row:
     """One policy under one rendering, compared with the first rendering that it was trained on.
 
     Distances are means over the states visited under that reference, per state; intervals are 95 %
-    by the bootstrap over episodes, and Student's for returns.
+    by the bootstrap over episodes, cut to what the number can be, and Student's for returns.
 
     Attributes:
         policy: its name.
@@ -89,8 +90,9 @@ def _row(name: str, at_home: Play, there: Play, standing: Standing) -> Row:
     here = nothing if same else at_home.distances[there.lead]
     other = nothing if same else there.distances[at_home.lead]
 
-    def per_state(sums: np.ndarray, play: Play = at_home) -> Band:
-        return Band(*map(float, ratio_band(sums, play.lengths, seed=0)))
+    def per_state(sums: np.ndarray, play: Play = at_home, most: float = 1.0) -> Band:
+        band = ratio_band(sums, play.lengths, seed=0)  # infinite ends with too few episodes
+        return Band(float(band.mean), *(float(np.clip(end, 0.0, most)) for end in band[1:]))
 
     return Row(
         policy=name,
@@ -99,9 +101,9 @@ def _row(name: str, at_home: Play, there: Play, standing: Standing) -> Row:
         mean_tv=per_state(here.tv),
         mean_tv_there=per_state(other.tv, there),
         largest_tv=float(max(here.largest_tv.max(), other.largest_tv.max())),
-        kl=per_state(here.kl),
+        kl=per_state(here.kl, most=np.inf),
         agreement=per_state(here.agreement),
-        value_difference=per_state(here.value_difference),
+        value_difference=per_state(here.value_difference, most=np.inf),
         returned=float_band(there.returns),
         change=float_band(there.returns - at_home.returns),
     )
@@ -114,8 +116,8 @@ def tables(measured: Robustness, name: str) -> list[Table]:
     found = []
     for policy in measured.plays:
         shown = Table(
-            title=f"{name}, {policy}: {config.game}, {config.distribution_mode}, {n} levels, after"
-            f" {measured.update} updates",
+            title=f"{escape(name)}, {policy}: {config.game}, {config.distribution_mode}, {n}"
+            f" levels, after {measured.update} updates",
             title_justify="left",
             caption_justify="left",
         )

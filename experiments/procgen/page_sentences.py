@@ -1,0 +1,170 @@
+"""What intervals on the page about Procgen decide, in plain sentences; functions of numbers alone.
+
+An interval decides the sign of a number if it excludes 0.  One without ends (a single level or
+seed) decides nothing, and neither does one without width: numbers that are all the same say nothing
+about their spread.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mdtheory.intervals import Band
+from mdtheory.judge import HOLDS, UNDECIDED, VIOLATED
+
+Decision = Literal["higher", "lower", "undecided"]
+
+ONE_RUN_EACH = (
+    "This is about these trained networks, one training run each, and says nothing about the"
+    " algorithms: other seeds may show the opposite."
+)
+_WORDS = {HOLDS: "hold", VIOLATED: "violated", UNDECIDED: "undecided"}
+_NAMED = 3
+"""Renderings whose change is undecided are counted if there are more."""
+_NO_WIDTH = 1e-9
+"""Widths below this share of the mean are rounding."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Difference:
+    """Left minus right, seed by seed, or level by level where there are not two common seeds.
+
+    Attributes:
+        left, right: the algorithms, or the runs.
+        seeds: paired over; none if levels are.
+        n_levels: played by both.
+        n_renderings: held out from both; without any nothing is compared, and the bands are nan.
+        steps: environment steps of left and of right, in words.
+        robustness, returned: mean R and return under these renderings.
+    """
+
+    left: str
+    right: str
+    seeds: tuple[int, ...]
+    n_levels: int
+    n_renderings: int
+    steps: tuple[str, str]
+    robustness: Band
+    returned: Band
+
+
+def decision(found: Band) -> Decision:
+    """Whether a number is above 0, below, or the interval does not say."""
+    mean, low, high = found
+    known = math.isfinite(low) and math.isfinite(high) and high - low > _NO_WIDTH * abs(mean)
+    if known and low > 0:
+        return "higher"
+    return "lower" if known and high < 0 else "undecided"
+
+
+def with_interval(found: Band, digits: int = 2, sign: str = "") -> str:
+    """`−1.20 [−2.00, −0.40]`, or why there is no interval."""
+    mean, low, high = (f"{float(x):{sign}.{digits}f}".replace("-", "−") for x in found)
+    if not (math.isfinite(found.low) and math.isfinite(found.high)):
+        return f"{mean} (too few, no interval)"
+    if found.high - found.low <= _NO_WIDTH * abs(found.mean):
+        return f"{mean} (all the same, no interval)"
+    return f"{mean} [{low}, {high}]"
+
+
+def listed(parts: Iterable[str]) -> str:
+    """`a, b and c`."""
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def changes(reference: str, found: Mapping[str, Band], n_levels: int) -> str:
+    """Under which renderings a policy's return differs from that under the reference.
+
+    `found` are differences, rendering minus reference, by the renderings' names.
+    """
+    if n_levels < 2:
+        return (
+            "One level was played, so it is undecided whether the return changes under any"
+            " rendering."
+        )
+    by_decision: dict[Decision, list[str]] = {"lower": [], "higher": [], "undecided": []}
+    for name, change in found.items():
+        decided = decision(change)
+        numbers = "" if decided == "undecided" else f" ({with_interval(change, sign='+')})"
+        by_decision[decided].append(f"{name}{numbers}")
+    n_undecided = len(by_decision["undecided"])
+    if n_undecided > _NAMED:
+        some = n_undecided < len(found)
+        rest = f"the {n_undecided} others" if some else f"all {n_undecided} others"
+        by_decision["undecided"] = [rest]
+    parts = [f"{decided} under {listed(names)}" for decided, names in by_decision.items() if names]
+    return f"Compared with {reference}, the return is {'; '.join(parts)}."
+
+
+def robustness(reference: str, mean: Band, each: Mapping[str, Band], largest: float) -> str:
+    """How large mean R is over all held-out renderings, and under the one where it is largest."""
+    worst = max(each, key=lambda name: each[name].mean)
+    if len(each) == 1:
+        size = f"is {with_interval(mean, 3)} under {worst}, the one held-out rendering"
+    else:
+        size = (
+            f"is {with_interval(mean, 3)} over the {len(each)} held-out renderings, and largest"
+            f" under {worst}, {with_interval(each[worst], 3)}"
+        )
+    return f"Mean R to {reference} {size}; R itself is at least {largest:.2f}, seen in a state."
+
+
+def verdicts(found: Mapping[str, Sequence[str]]) -> str:
+    """How often each statement got which verdict, over sets of held-out renderings."""
+    alike: dict[str, list[str]] = {}
+    for name, each in found.items():
+        counts = Counter(each)
+        words = [f"{counts[v]} of {len(each)} {_WORDS[v]}" for v in _WORDS if counts[v]]
+        alike.setdefault(", ".join(words), []).append(name)
+    parts = [f"{words} for {listed(names)}" for words, names in alike.items()]
+    text = f"Bounds for the held-out renderings, together and each alone: {'; '.join(parts)}."
+    if any(VIOLATED in each for each in found.values()):
+        text += " A proven bound is violated by chance, or something measured is wrong."
+    return text
+
+
+def gap(found: Band, n_levels: int) -> str:
+    """Whether the return on training levels differs from that on test levels."""
+    numbers = with_interval(found, sign="+")
+    where = f"on the {n_levels:,} test levels"
+    decided = decision(found)
+    if decided == "undecided":
+        return (
+            "With sampled actions it is undecided whether the return on training levels differs"
+            f" from that {where}: {numbers}."
+        )
+    return (
+        f"With sampled actions the return on training levels is {decided} than {where}: {numbers}."
+    )
+
+
+def difference(found: Difference) -> str:
+    """How two algorithms or, without common seeds, two trained runs compare."""
+    if not found.n_renderings:
+        return (
+            f"{found.left} and {found.right} are not compared: no rendering that was played was"
+            " held out from both."
+        )
+    over = (
+        f"over the seeds {listed(map(str, found.seeds))}"
+        if found.seeds
+        else f"over {found.n_levels} level{'' if found.n_levels == 1 else 's'}"
+    )
+    mine, theirs = found.steps
+    trained = f"{mine} each" if mine == theirs else f"unequal, {mine} against {theirs}"
+    text = (
+        f"Between {'algorithms' if found.seeds else 'runs'}: {found.left} compared with"
+        f" {found.right}, in pairs {over}: mean R is"
+        f" {_compared(found.robustness, 3)}; the return under held-out renderings is"
+        f" {_compared(found.returned, 2)}. Environment steps: {trained}."
+    )
+    return text if found.seeds else f"{text} {ONE_RUN_EACH}"
+
+
+def _compared(found: Band, digits: int) -> str:
+    return f"{decision(found)}, {with_interval(found, digits, '+')}"
