@@ -61,6 +61,7 @@ def a_play(lead: Rendering, returns: Any, tv: dict[Rendering, Any]) -> Play:
         discounted_returns=np.array(returns, float),
         lengths=np.full(n, 50),
         solved=np.zeros(n, bool),
+        entropy=np.zeros(n),
         distances={
             other: Distances(
                 tv=np.array(sums, float) * 3 + 1,

@@ -203,6 +203,7 @@ def robustness(
                 discounted_returns=returns.get(lead, 8 + wave) / 2,
                 lengths=LENGTHS[:n],
                 solved=np.ones(n, dtype=bool),
+                entropy=np.ones(n),
                 distances={
                     other: distances(abs(sizes.get(lead, 0.0) - sizes.get(other, 0.0)), n)
                     for other in plan.watched(lead)

@@ -20,6 +20,7 @@ from experiments.envs.procgen.renderings import ORIGINAL, Rendering
 from experiments.figures import RUN_COLOURS
 from experiments.procgen import evaluate
 from experiments.procgen.robustness import (
+    _COLUMNS,
     ROBUSTNESS,
     Distances,
     Plan,
@@ -108,6 +109,9 @@ def assert_is_what_films_say(play: Play, policy: Player, films: list[Any], disco
         assert play.solved[row] == steps[-1][2]
         expected = sum(discount**t * pays for t, (_, pays, _) in enumerate(steps))
         assert play.discounted_returns[row] == pytest.approx(expected, rel=1e-12)
+        acted = [policy.row(pictures[0])[0].astype(np.float32).tolist() for pictures, *_ in steps]
+        entropy = -sum(x * math.log(x) for p in acted for x in p if x > 0)
+        assert play.entropy[row] == pytest.approx(entropy, rel=1e-6)
         for i, other in enumerate(others):
             tv, kl, same, apart = [], [], [], []
             for pictures, *_ in steps:
@@ -160,6 +164,7 @@ def test_hand_worked_episode(known_games, tmp_path):
     assert (play.returns.tolist(), play.lengths.tolist()) == ([1 + 2 + 3], [3])
     assert play.discounted_returns.tolist() == [1 + 2 / 2 + 3 / 4]
     assert play.solved.tolist() == [False]
+    assert play.entropy.tolist() == pytest.approx([2 * math.log(2) - 0.75 * math.log(3)])
     found = play.distances[BLACK]
     assert found.tv.tolist() == [0.75 + 0.5 + 0.5]
     assert found.discounted_tv.tolist() == [0.75 + 0.5 / 2 + 0.5 / 4]
@@ -443,6 +448,7 @@ def a_play(lead: Rendering, returns: list[float], lengths: list[int], **others: 
         discounted_returns=np.array(returns, float) / 2,
         lengths=np.array(lengths),
         solved=np.array(returns) > 0,
+        entropy=np.array(returns, float) / 4,
         distances={Rendering.parse(name): found for name, found in others.items()},
     )
 
@@ -484,6 +490,7 @@ def test_rows_by_hand():
     assert black.agreement.mean == 6 / 8
     assert black.value_difference.mean == 16 / 8
     assert black.returned == Band(*band(np.array([1.0, 5])))
+    assert black.entropy.mean == (1 + 5) / 4 / 10  # of those that it acts on
     assert black.change == Band(*band(np.array([-3.0, -1])))  # in pairs: -3 and -1
 
     assert forest.mean_tv == Band(0.25, 0.25, 0.25)  # 0.5 / 2 = 1.5 / 6: no spread
@@ -502,12 +509,12 @@ def test_intervals_are_those_over_episodes_cut_to_what_is_possible(known_games, 
     rng = np.random.default_rng(0)
     lengths, tv = rng.integers(5, 50, 12), rng.random(12)
     home = dataclasses.replace(
-        HOME, lengths=lengths, returns=rng.random(12),
+        HOME, lengths=lengths, returns=rng.random(12), entropy=rng.random(12),
         distances={BLACK: Distances(tv * lengths, *np.zeros((2, 12)), tv * lengths,
                                     lengths - 2.0, tv * lengths)},
     )  # fmt: skip
     there = dataclasses.replace(
-        THERE, lengths=lengths, returns=rng.random(12),
+        THERE, lengths=lengths, returns=rng.random(12), entropy=2 * tv * lengths,
         distances={ORIGINAL: Distances(*np.zeros((6, 12)))},
     )  # fmt: skip
     plan = dataclasses.replace(BY_HAND.plan, renderings=(ORIGINAL, BLACK))
@@ -516,6 +523,7 @@ def test_intervals_are_those_over_episodes_cut_to_what_is_possible(known_games, 
     assert 0 < expected.low < expected.high < 1
     assert row.mean_tv == row.kl == row.value_difference == expected
     assert row.agreement == ratio_band(lengths - 2, lengths, seed=0)
+    assert row.entropy == ratio_band(2 * tv * lengths, lengths, seed=0)
     # With two episodes half of all resamples have no spread.
     assert np.isinf(ratio_band(np.array([1.0, 1]), np.array([2, 6]), seed=0).high)
     black = summarise(BY_HAND)[1]
@@ -531,7 +539,7 @@ def test_one_level_has_no_intervals(known_games, tmp_path):
     assert math.isnan(row.mean_tv.low)
     assert math.isnan(row.change.high)
     assert cells(row)[0] == f"{row.mean_tv.mean:.3f}"
-    assert cells(row)[6] == "6.00"
+    assert cells(row)[HEADER.index("return")] == "6.00"
 
 
 def test_the_reference_is_the_first_trained_on(known_games, tmp_path):
@@ -571,7 +579,7 @@ def test_tables_show_the_rows(known_games, tmp_path):
 def test_cells_by_hand():
     assert cells(summarise(BY_HAND)[1]) == [
         "0.250\n[0.000, 1.000]", "0.500\n[0.000, 1.000]", "0.750", "0.750", "75%", "2.00",
-        "3.00 ±25.41", "-2.00 ±12.71",
+        "0.15", "3.00 ±25.41", "-2.00 ±12.71",
     ]  # fmt: skip
     assert len(HEADER) == len(cells(summarise(BY_HAND)[1]))
     assert between(Band(0.25, math.nan, math.nan)) == "0.250"
@@ -664,7 +672,7 @@ def test_a_picture_of_two_levels_can_be_drawn(tmp_path):
 def first_level(play: Play) -> Play:
     return dataclasses.replace(
         play,
-        **{n: getattr(play, n)[:1] for n in ("returns", "discounted_returns", "lengths", "solved")},
+        **{n: getattr(play, n)[:1] for n in _COLUMNS},
         distances={r: Distances(*(a[:1] for a in d)) for r, d in play.distances.items()},
     )
 
@@ -677,7 +685,7 @@ def a_row(rendering: str, tv: float, returned: float) -> Row:
     return Row(
         policy="a", rendering=Rendering.parse(rendering), standing="out of distribution",
         mean_tv=around(tv), mean_tv_there=flat, largest_tv=0.0, kl=flat, agreement=flat,
-        value_difference=flat, returned=around(returned), change=flat,
+        value_difference=flat, entropy=flat, returned=around(returned), change=flat,
     )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ from mdtheory import files
 from mdtheory.intervals import Band
 
 MOMENTS = "moments.jsonl"
+DRAWN_PER_LEVEL = 24
+"""Moments drawn for the identity; with few, the interval of its total is wide and may be off."""
 
 
 def costliest(measured: Robustness, policy: str) -> Rendering:
@@ -72,6 +74,7 @@ def measure_moments(
         "reference": str(plan.train[0]),
         "other": str(other),
         "moments": n_moments,
+        "drawn_per_level": DRAWN_PER_LEVEL,
     }
     folder = measured_folder(run)
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,6 +94,7 @@ def measure_moments(
             levels=plan.levels,
             discount=plan.discount,
             seed=plan.seed,
+            n_moments=DRAWN_PER_LEVEL * len(plan.levels),
             n_worst=n_moments,
             num_threads=config.threads,
             on_progress=on_progress,

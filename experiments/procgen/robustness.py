@@ -34,7 +34,7 @@ BATCH = 64
 """Pictures that go through a network at once."""
 
 _SMALLEST = float(np.finfo(np.float32).tiny)
-"""Probabilities that float32 rounds to 0 count as this in divergences."""
+"""Probabilities that float32 rounds to 0 count as this in logarithms."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ class Play:
         lead: the rendering acted on.
         returns: undiscounted; discounted_returns: sum_t gamma^t r_t.
         lengths: states visited.
+        entropy: of the action distribution, summed over the states visited, nats.
         solved: whether the level was completed.
         distances: other rendering -> how it differs.
     """
@@ -112,6 +113,7 @@ class Play:
     discounted_returns: np.ndarray
     lengths: np.ndarray
     solved: np.ndarray
+    entropy: np.ndarray
     distances: Mapping[Rendering, Distances]
 
     def to_json(self) -> dict[str, Any]:
@@ -138,7 +140,7 @@ class Play:
         )
 
 
-_COLUMNS = ("returns", "discounted_returns", "lengths", "solved")
+_COLUMNS = ("returns", "discounted_returns", "lengths", "solved", "entropy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,6 +289,7 @@ def _play(
         discounted_returns=observer.discounted_returns,
         lengths=table.lengths,
         solved=table.solved,
+        entropy=observer.entropy,
         distances={
             rendering: Distances(*observer.sums[:, i]) for i, rendering in enumerate(renderings[1:])
         },
@@ -304,6 +307,7 @@ class _Observer:
         self._policy, self._discount = policy, discount
         self.sums = np.zeros((len(Distances._fields), n_others, n_episodes))
         self.discounted_returns = np.zeros(n_episodes)
+        self.entropy = np.zeros(n_episodes)
         self._weight = np.ones(n_episodes)  # gamma^t
         self._values = np.zeros(0)
 
@@ -318,6 +322,8 @@ class _Observer:
         games: LockstepGames,
         playing: np.ndarray,
     ) -> None:
+        mine = probabilities.astype(np.float64)
+        self.entropy[rows] -= (mine * np.log(np.maximum(mine, _SMALLEST))).sum(axis=-1)
         n_others = self.sums.shape[1]
         if n_others == 0:
             return
@@ -328,7 +334,6 @@ class _Observer:
         values = np.concatenate([v for _, v in parts]).reshape(shape)
         if not (np.isfinite(other).all() and np.isfinite(values - self._values).all()):
             raise ArithmeticError(f"what {self.name} makes of pictures must be finite, got nan")
-        mine = probabilities.astype(np.float64)
         tv = total_variation(mine, other)
         sums = Distances(*self.sums)
         sums.tv[:, rows] += tv

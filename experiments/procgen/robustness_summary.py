@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,7 +10,13 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from experiments.envs.procgen.renderings import Rendering, Standing, has_effect
+from experiments.envs.procgen import N_ACTIONS
+from experiments.envs.procgen.renderings import (
+    Rendering,
+    Standing,
+    has_effect,
+    only_image,
+)
 from experiments.procgen.evaluate import float_band, with_half_width
 from experiments.procgen.robustness import Distances, Play, Robustness
 from mdtheory.intervals import Band, ratio_band
@@ -32,6 +39,9 @@ class Row:
         kl: of the action distribution under the reference from that under this one, nats.
         agreement: share of states with the same likeliest action.
         value_difference: absolute, in units of the value head.
+        entropy: of the action distribution over the states visited under this rendering, nats. A
+            policy that draws its actions uniformly is blind to renderings, so a small mean R means
+            less beside a high entropy.
         returned: undiscounted return under this rendering.
         change: return under this rendering minus that under the reference, paired by level.
     """
@@ -45,6 +55,7 @@ class Row:
     kl: Band
     agreement: Band
     value_difference: Band
+    entropy: Band
     returned: Band
     change: Band
 
@@ -53,9 +64,10 @@ def summarise(measured: Robustness) -> list[Row]:
     """A row for each policy and rendering; the reference comes first."""
     plan = measured.plan
     reference = plan.train[0]
+    only = only_image(measured.config.game, measured.config.distribution_mode)
     order = [reference, *(r for r in plan.renderings if r != reference)]
     return [
-        _row(name, plays[reference], plays[rendering], rendering.standing(plan.train))
+        _row(name, plays[reference], plays[rendering], rendering.standing(plan.train, only))
         for name, plays in measured.plays.items()
         for rendering in order
     ]
@@ -104,6 +116,7 @@ def _row(name: str, at_home: Play, there: Play, standing: Standing) -> Row:
         kl=per_state(here.kl, most=np.inf),
         agreement=per_state(here.agreement),
         value_difference=per_state(here.value_difference, most=np.inf),
+        entropy=per_state(there.entropy, there, most=math.log(N_ACTIONS)),
         returned=float_band(there.returns),
         change=float_band(there.returns - at_home.returns),
     )
@@ -133,14 +146,23 @@ def tables(measured: Robustness, name: str) -> list[Table]:
 
 
 HEADER = (
-    "mean R", "mean R there", "largest TV", "KL", "agreement", "values", "return", "change"
-)  # fmt: skip
+    "mean R",
+    "mean R there",
+    "largest TV",
+    "KL",
+    "agreement",
+    "values",
+    "entropy",
+    "return",
+    "change",
+)
 CAPTION = (
     "mean R: total variation to the reference, the first line, per state visited under it (there:"
     " under the rendering), with 95 % intervals by the bootstrap over episodes. Largest TV: a lower"
     " bound on R. KL in nats, agreement of likeliest actions and difference of values: under the"
-    " reference. Returns are undiscounted, their change is paired by level; Student's 95 %"
-    " intervals. All intervals are over levels, for these trained policies."
+    " reference. Entropy: of the actions under the rendering, nats, at most ln 15 = 2.71; who acts"
+    " at random is blind to renderings. Returns are undiscounted, their change is paired by level;"
+    " Student's 95 % intervals. All intervals are over levels, for these trained policies."
 )
 
 
@@ -161,6 +183,7 @@ def cells(row: Row) -> list[str]:
         f"{row.kl.mean:.3f}",
         f"{row.agreement.mean:.0%}",
         f"{row.value_difference.mean:.2f}",
+        f"{row.entropy.mean:.2f}",
         with_half_width(row.returned),
         with_half_width(row.change, "+"),
     ]
