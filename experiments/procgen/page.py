@@ -306,9 +306,11 @@ def _about_policy(run: RunFindings, policy: str) -> str:
     heldout = run.heldout(policy)
     distances = {str(row.rendering): row.mean_tv for row in heldout}
     largest = max(row.largest_tv for row in heldout)
+    home = run.measured.plays[policy][run.reference]
+    entropy = float(home.entropy.sum() / home.lengths.sum())
     sentences = [
         page_sentences.changes(reference, run.changes(policy), n_levels),
-        page_sentences.robustness(reference, run.mean_tv(policy), distances, largest),
+        page_sentences.robustness(reference, run.mean_tv(policy), distances, largest, entropy),
         page_sentences.verdicts(verdicts),
     ]
     if run.evaluation is not None and policy in run.evaluation.tables:

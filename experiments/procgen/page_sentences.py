@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from experiments.envs.procgen import N_ACTIONS
 from mdtheory.intervals import Band
 from mdtheory.judge import HOLDS, UNDECIDED, VIOLATED
 
@@ -25,6 +26,8 @@ ONE_RUN_EACH = (
 _WORDS = {HOLDS: "hold", VIOLATED: "violated", UNDECIDED: "undecided"}
 _NAMED = 3
 """Renderings whose change is undecided are counted if there are more."""
+_LISTED = 5
+"""Of those whose change is decided the largest so many are listed, and the others counted."""
 _NO_WIDTH = 1e-9
 """Widths below this share of the mean are rounding."""
 
@@ -88,7 +91,7 @@ def changes(reference: str, found: Mapping[str, Band], n_levels: int) -> str:
             " rendering."
         )
     by_decision: dict[Decision, list[str]] = {"lower": [], "higher": [], "undecided": []}
-    for name, change in found.items():
+    for name, change in _largest_first(found):
         decided = decision(change)
         numbers = "" if decided == "undecided" else f" ({with_interval(change, sign='+')})"
         by_decision[decided].append(f"{name}{numbers}")
@@ -97,12 +100,28 @@ def changes(reference: str, found: Mapping[str, Band], n_levels: int) -> str:
         some = n_undecided < len(found)
         rest = f"the {n_undecided} others" if some else f"all {n_undecided} others"
         by_decision["undecided"] = [rest]
+    for decided in ("lower", "higher"):
+        names = by_decision[decided]
+        if len(names) > _LISTED + 1:
+            by_decision[decided] = [*names[:_LISTED], f"{len(names) - _LISTED} more (table below)"]
     parts = [f"{decided} under {listed(names)}" for decided, names in by_decision.items() if names]
     return f"Compared with {reference}, the return is {'; '.join(parts)}."
 
 
-def robustness(reference: str, mean: Band, each: Mapping[str, Band], largest: float) -> str:
-    """How large mean R is over all held-out renderings, and under the one where it is largest."""
+def _largest_first(found: Mapping[str, Band]) -> Iterable[tuple[str, Band]]:
+    """As they come, unless they are more than are listed."""
+    if len(found) <= _LISTED + 1:
+        return found.items()
+    return sorted(found.items(), key=lambda item: -abs(item[1].mean))
+
+
+def robustness(
+    reference: str, mean: Band, each: Mapping[str, Band], largest: float, entropy: float
+) -> str:
+    """How large mean R is over all held-out renderings, and under the one where it is largest.
+
+    Beside it the entropy of the actions under the reference, nats: indecision makes R small too.
+    """
     worst = max(each, key=lambda name: each[name].mean)
     if len(each) == 1:
         size = f"is {with_interval(mean, 3)} under {worst}, the one held-out rendering"
@@ -111,7 +130,12 @@ def robustness(reference: str, mean: Band, each: Mapping[str, Band], largest: fl
             f"is {with_interval(mean, 3)} over the {len(each)} held-out renderings, and largest"
             f" under {worst}, {with_interval(each[worst], 3)}"
         )
-    return f"Mean R to {reference} {size}; R itself is at least {largest:.2f}, seen in a state."
+    seen = math.floor(100 * largest) / 100  # a lower bound is never rounded up
+    return (
+        f"Mean R to {reference} {size}; R itself is at least {seen:.2f}, seen in a state. The"
+        f" entropy of its actions under {reference} is {entropy:.2f} nats, of at most"
+        f" {math.log(N_ACTIONS):.2f}: who acts at random is blind to renderings."
+    )
 
 
 def verdicts(found: Mapping[str, Sequence[str]]) -> str:
