@@ -380,6 +380,19 @@ def test_algorithms_of_one_name_are_told_apart_by_their_settings(tmp_path):
     ]
 
 
+def test_algorithms_are_told_apart_by_the_renderings_trained_on(tmp_path):
+    looks = [("original", "monochrome"), ("original", "hue=0.25"), ("original",)]
+    runs = [
+        write_run(tmp_path / name, dataclasses.replace(PPO, train_renderings=renderings))
+        for name, renderings in zip("abc", looks, strict=True)
+    ]
+    assert [group.label for group in compare(runs).tasks[0].groups] == [
+        "PPO, 2 renderings, train_renderings original monochrome",
+        "PPO, 2 renderings, train_renderings original hue=0.25",
+        "PPO",
+    ]
+
+
 def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path):
     runs = [
         write_run(tmp_path / "x" / "run", MDPO),

@@ -149,33 +149,38 @@ def compare(runs: Sequence[Path], until: int | None = None) -> Comparison:
         curves = [
             dataclasses.replace(c, name=str(run)) for c, run in zip(curves, runs, strict=True)
         ]
-    tasks = [_task(title, members) for title, members in _by(_task_title, curves).items()]
+    tasks = [_task(title, members) for title, members in _by(task_title, curves).items()]
     flags = [] if until is None else ["--until", str(until)]
     command = shlex.join(["mdpo", "compare", *map(str, runs), *flags, "--picture", "compare.svg"])
     return Comparison(tuple(tasks), command)
 
 
-def _by(key: Callable[[Curves], str], curves: Sequence[Curves]) -> dict[str, list[Curves]]:
+def _by(key: Callable[[ProcgenConfig], str], curves: Sequence[Curves]) -> dict[str, list[Curves]]:
     found: dict[str, list[Curves]] = {}
     for curve in curves:
-        found.setdefault(key(curve), []).append(curve)
+        found.setdefault(key(curve.config), []).append(curve)
     return found
 
 
-def _task_title(curves: Curves) -> str:
-    config, train = curves.config, curves.config.levels.train
+def task_title(config: ProcgenConfig) -> str:
+    """Game, mode and training levels."""
+    train = config.levels.train
     levels = f"trained on levels {train.first} to {train.end - 1}"
     return f"{config.game}, {config.distribution_mode}, {levels}"
 
 
-def _algorithm(curves: Curves) -> str:
+def algorithm_key(config: ProcgenConfig) -> str:
     """Tells algorithms apart: all settings but seed, machine and times of evaluation."""
-    same = {"seed": 0, "evaluate_every": 0, "official_evaluation_every": 0}
-    return config_digest(dataclasses.replace(curves.config, **same))  # type: ignore[arg-type]
+    same = dict.fromkeys(_SAME, 0)
+    return config_digest(dataclasses.replace(config, **same))  # type: ignore[arg-type]
+
+
+_SAME = ("seed", "evaluate_every", "official_evaluation_every", "snapshot_every")
+"""Settings in which runs of one algorithm may differ."""
 
 
 def _task(title: str, curves: Sequence[Curves]) -> Task:
-    members = list(_by(_algorithm, curves).values())
+    members = list(_by(algorithm_key, curves).values())
     for runs in members:
         for a, b in itertools.combinations(runs, 2):
             if a.config.seed == b.config.seed:
@@ -183,10 +188,10 @@ def _task(title: str, curves: Sequence[Curves]) -> Task:
                     f"runs must differ in seed or settings, got seed {a.config.seed} in both"
                     f" {a.name} and {b.name}"
                 )
-    labels = _labels([runs[0].config for runs in members])
+    names = labels([runs[0].config for runs in members])
     groups = [
         Group(label, tuple(sorted(runs, key=lambda c: c.config.seed)))
-        for label, runs in zip(labels, members, strict=True)
+        for label, runs in zip(names, members, strict=True)
     ]
     order = sorted(groups, key=lambda g: (-g.config.distill_coef, -g.config.agents))
     pairs = itertools.combinations(order, 2)
@@ -194,7 +199,7 @@ def _task(title: str, curves: Sequence[Curves]) -> Task:
     return Task(title, tuple(groups), tuple(differences))
 
 
-def _labels(configs: Sequence[ProcgenConfig]) -> list[str]:
+def labels(configs: Sequence[ProcgenConfig]) -> list[str]:
     """The algorithms' names; those that share one are told apart by the settings that differ."""
     labels = []
     for config in configs:
@@ -202,7 +207,7 @@ def _labels(configs: Sequence[ProcgenConfig]) -> list[str]:
         settings = [
             f"{name} {_shown(value)}"
             for name, value in json.loads(config.to_json()).items()
-            if name not in ("seed", "evaluate_every", "official_evaluation_every")
+            if name not in _SAME
             and len({getattr(c, name) for c in namesakes}) > 1
         ]
         labels.append(", ".join([config.algorithm, *settings]))

@@ -113,20 +113,15 @@ def tasks(found: Sequence[RunFindings]) -> dict[str, list[RunFindings]]:
     """Runs by game, mode and training levels, in words."""
     by_title: dict[str, list[RunFindings]] = {}
     for run in found:
-        by_title.setdefault(task_title(run.config), []).append(run)
+        by_title.setdefault(compare.task_title(run.config), []).append(run)
     return by_title
-
-
-def task_title(config: ProcgenConfig) -> str:
-    """Game, mode and training levels."""
-    return compare._task_title(_Configured(config))  # type: ignore[arg-type]
 
 
 def require_different(names: Sequence[str], configs: Sequence[ProcgenConfig]) -> None:
     """Raise ValueError if two runs have the same settings and the same seed."""
     known: dict[tuple[str, int], str] = {}
     for name, config in zip(names, configs, strict=True):
-        key = _algorithm(config), config.seed
+        key = compare.algorithm_key(config), config.seed
         if key in known:
             raise ValueError(
                 f"runs must differ in seed or settings, got seed {config.seed} in both"
@@ -139,9 +134,9 @@ def differences(runs: Sequence[RunFindings]) -> list[Difference]:
     """Between each two algorithms among the runs of one task, more distillation first."""
     by_algorithm: dict[str, list[RunFindings]] = {}
     for run in sorted(runs, key=lambda r: (-r.config.distill_coef, -r.config.agents)):
-        by_algorithm.setdefault(_algorithm(run.config), []).append(run)
+        by_algorithm.setdefault(compare.algorithm_key(run.config), []).append(run)
     groups = list(by_algorithm.values())
-    labels = compare._labels([members[0].config for members in groups])
+    labels = compare.labels([members[0].config for members in groups])
     pairs = itertools.combinations(zip(labels, groups, strict=True), 2)
     return [_difference(*left, *right) for left, right in pairs]
 
@@ -195,17 +190,6 @@ def _steps(runs: Sequence[RunFindings]) -> str:
 def _range(numbers: Sequence[int]) -> str:
     least, most = min(numbers), max(numbers)
     return f"{least:,}" if least == most else f"{least:,} to {most:,}"
-
-
-@dataclass(frozen=True)
-class _Configured:
-    """What `compare` looks at to group runs; an exported file has no curves."""
-
-    config: ProcgenConfig
-
-
-def _algorithm(config: ProcgenConfig) -> str:
-    return compare._algorithm(_Configured(config))  # type: ignore[arg-type]
 
 
 def load_evaluation(run: Path, config: ProcgenConfig, update: int) -> Evaluation | None:
