@@ -18,10 +18,10 @@ def new_file(path: Path, *, force: bool) -> Path:
     return path
 
 
-def new_picture(path: Path, force: bool) -> Path:
-    """`new_file` for the --picture of a command line, whose suffix says its format."""
+def new_picture(path: Path, force: bool, flag: str = "--picture") -> Path:
+    """`new_file` for the picture that a flag names; its suffix says its format."""
     if path.suffix not in (".svg", ".png", ".pdf"):
-        raise ValueError(f"--picture must end in .svg, .png or .pdf, got {path}")
+        raise ValueError(f"{flag} must end in .svg, .png or .pdf, got {path}")
     return new_file(path, force=force)
 
 

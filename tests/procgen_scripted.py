@@ -170,7 +170,8 @@ class TinyNetwork(nn.Module):
             self.heads = nn.Linear(width, 16)
 
     def features(self, observation: torch.Tensor) -> torch.Tensor:
-        return torch.tanh(self.hidden(observation[:, ::16, ::16].flatten(1).float() / 20))
+        pixels = observation[:, ::16, ::16] / torch.tensor([1.0, 20.0, 20.0])
+        return torch.tanh(self.hidden(pixels.flatten(1)))
 
     def forward(self, observation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         heads = self.heads(self.features(observation))

@@ -446,7 +446,7 @@ def test_everything_about_moments_arrives(asked, tmp_path):
         {
             "policy": "agent 1", "game": "bossfight", "options": BOSSFIGHT.options,
             "reference": ORIGINAL, "other": BLACK, "levels": PLAN.levels, "discount": 0.9,
-            "seed": 0, "n_worst": 5, "num_threads": 1, "on_progress": print,
+            "seed": 0, "n_moments": 24 * 4, "n_worst": 5, "num_threads": 1, "on_progress": print,
         }
     ]  # fmt: skip
     assert found.other == BLACK

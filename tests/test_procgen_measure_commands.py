@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from experiments import cli
+from experiments import cli, representation_figures
 from experiments.envs.procgen import libenv
 from experiments.envs.procgen.renderings import (
     ORIGINAL,
@@ -253,10 +253,39 @@ def test_several_runs_are_told_apart(
         for agent in (0, 1):
             assert f"{one}, agent {agent}: bossfight" in printed
     assert picture.exists()
-    curve = run.parent / "curve.svg"
+    curve, drawn = run.parent / "curve.svg", []
+    real = representation_figures.convergence_curve
+    monkeypatch.setattr(
+        representation_figures,
+        "convergence_curve",
+        lambda curves, *, command: drawn.extend(curves) or real(curves, command=command),
+    )
     both = ["representations", str(run), str(other), *ASKED, "--curve", str(curve)]
     assert cli.main(both) == 0
     assert curve.exists()
+    assert [one.name for one in drawn] == [str(run), str(other)]
+
+
+def test_moments_are_those_of_the_first_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = shutil.copytree(run, run.parent / "other")
+    found: dict[Path, Any] = {}
+    shown: list[tuple[Path, Any]] = []
+    real = Played.measure
+
+    def measure(self: Played, path: Path, show: Any) -> Any:
+        return found.setdefault(path, real(self, path, show))
+
+    def note(path: Path, measured: Any, **_: object) -> Any:
+        shown.append((path, measured))
+        return an_attribution(reference=ORIGINAL, other=HUE, levels=[1], discount=0.9, seed=0)
+
+    monkeypatch.setattr(Played, "measure", measure)
+    monkeypatch.setattr(moments, "measure_moments", note)
+    assert cli.main(["audit", str(run), str(other), *ASKED]) == 0
+    assert list(found) == [run, other]
+    assert len(shown) == 1
+    assert shown[0][0] == run
+    assert shown[0][1] is found[run]
 
 
 def test_an_exported_file_is_measured_beside_it(
@@ -397,6 +426,12 @@ def test_policies_and_where_they_are(measured: Path, monkeypatch: pytest.MonkeyP
     ):
         played = Played(mixture=mixture, device="cpu")
         assert [policy.name for policy in played.policies(measured)] == names
+    monkeypatch.setattr("experiments.procgen.features.measure_features", lambda *given: given)
+    nothing: Any = None
+    plan = played.plan(agents[0].config)
+    folder = measured / "measured"
+    assert played.features(measured, nothing) == (measured, agents, plan, folder, nothing)
+    assert devices.pop() == "cpu"
     del agents[1]
     assert [policy.name for policy in played.policies(measured)] == ["agent 0"]
     assert devices == ["cpu"] * 3
@@ -515,6 +550,15 @@ def test_a_rendering_that_one_of_the_games_lacks_is_named_before_the_first_is_me
     assert "background=1 must name one of the images 0 to 0 of chaser" in shown
 
 
+def test_a_run_with_nothing_to_compare_is_named_before_the_first_is_measured(
+    run: Path, capsys: Capture
+) -> None:
+    first = exported(run.parent / "first.safetensors", train_renderings=("original", "hue=0.1"))
+    flags = ["--renderings", "original", "--levels", "1"]
+    shown = refused(capsys, "representations", str(first), str(run), *flags)
+    assert "renderings must be at least two" in shown
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -580,7 +624,9 @@ def test_progress_of_runs_is_progress_of_all() -> None:
 def test_pictures_that_may_be_written(tmp_path: Path) -> None:
     old, new = tmp_path / "old.svg", tmp_path / "new.png"
     old.touch()
-    assert new_pictures(False, new, None) == [new, None]
-    assert new_pictures(True, old) == [old]
+    assert new_pictures(False, picture=new, curve=None) == [new, None]
+    assert new_pictures(True, picture=old) == [old]
     with pytest.raises(FileExistsError, match="exists already"):
-        new_pictures(False, None, old)
+        new_pictures(False, picture=None, curve=old)
+    with pytest.raises(ValueError, match=r"^--strength-picture must end in \.svg, "):
+        new_pictures(False, picture=None, strength_picture=tmp_path / "a.gif")

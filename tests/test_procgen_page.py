@@ -91,6 +91,14 @@ def test_many_undecided_changes_are_counted() -> None:
     assert said == "Compared with original, the return is undecided under all 4 others."
 
 
+def test_of_many_decided_changes_the_largest_are_listed() -> None:
+    found = {f"hue=0.{k}": Band(-k, -k - 0.5, -k + 0.5) for k in range(1, 9)}
+    said = page_sentences.changes("original", {**found, "camera": UP}, 4)
+    names = [name for name in found if f"{name} (" in said]
+    assert names == [f"hue=0.{k}" for k in (4, 5, 6, 7, 8)]
+    assert said.index("hue=0.8") < said.index("hue=0.4") < said.index("and 3 more (table below)")
+
+
 def test_one_level_decides_nothing() -> None:
     said = page_sentences.changes("original", {"monochrome": NO_INTERVAL}, 1)
     assert said.startswith("One level was played, so it is undecided")
@@ -99,12 +107,14 @@ def test_one_level_decides_nothing() -> None:
 
 def test_robustness_says_the_mean_the_worst_rendering_and_a_lower_bound() -> None:
     each = {"a": Band(0.1, 0.05, 0.2), "b": Band(0.3, 0.2, 0.5)}
-    said = page_sentences.robustness("original", Band(0.2, 0.15, 0.25), each, 0.874)
+    said = page_sentences.robustness("original", Band(0.2, 0.15, 0.25), each, 0.879, 2.5)
     assert said == (
         "Mean R to original is 0.200 [0.150, 0.250] over the 2 held-out renderings, and largest"
-        " under b, 0.300 [0.200, 0.500]; R itself is at least 0.87, seen in a state."
+        " under b, 0.300 [0.200, 0.500]; R itself is at least 0.87, seen in a state. The entropy of"
+        " its actions under original is 2.50 nats, of at most 2.71: who acts at random is blind to"
+        " renderings."
     )
-    said = page_sentences.robustness("original", each["a"], {"a": each["a"]}, 0.5)
+    said = page_sentences.robustness("original", each["a"], {"a": each["a"]}, 0.5, 1)
     assert "is 0.100 [0.050, 0.200] under a, the one held-out rendering" in said
 
 

@@ -581,6 +581,7 @@ def test_cells_by_hand():
         "0.250\n[0.000, 1.000]", "0.500\n[0.000, 1.000]", "0.750", "0.750", "75%", "2.00",
         "0.15", "3.00 ±25.41", "-2.00 ±12.71",
     ]  # fmt: skip
+    assert cells(summarise(BY_HAND)[0])[-1] == "+0.00 ±0.00"
     assert len(HEADER) == len(cells(summarise(BY_HAND)[1]))
     assert between(Band(0.25, math.nan, math.nan)) == "0.250"
     assert between(Band(7.256, 7.1, 7.4), 1) == "7.3\n[7.1, 7.4]"
@@ -664,6 +665,9 @@ def test_a_picture_of_two_levels_can_be_drawn(tmp_path):
     figure = rendering_figure(by_policy({"run": BY_HAND}), command="mdpo")
     figure.savefig(tmp_path / "figure.png")
     assert figure.axes[0].get_xlim()[1] < 1.2
+    ((x, _, ends, _),) = drawn_dots(figure.axes[0])
+    assert x.tolist() == [0, 0.25, 0.25]
+    np.testing.assert_allclose(ends, [(0, 0), (0, 1), (0.25, 0.25)])
     one = dataclasses.replace(BY_HAND, plays={"a": {r: first_level(p) for r, p in
                                                     BY_HAND.plays["agent 0"].items()}})  # fmt: skip
     rendering_figure(by_policy({"run": one}), command="mdpo").savefig(tmp_path / "one.png")

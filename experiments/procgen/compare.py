@@ -207,8 +207,7 @@ def labels(configs: Sequence[ProcgenConfig]) -> list[str]:
         settings = [
             f"{name} {_shown(value)}"
             for name, value in json.loads(config.to_json()).items()
-            if name not in _SAME
-            and len({getattr(c, name) for c in namesakes}) > 1
+            if name not in _SAME and len({getattr(c, name) for c in namesakes}) > 1
         ]
         labels.append(", ".join([config.algorithm, *settings]))
     return labels

@@ -262,7 +262,8 @@ def _measure(
             states = collect_states(player, plan, part_of(on_progress, 0, 0.5))
             n_states = len(states.episode)
         policies = agents if update == last else load_policies(updates[update])
-        known[update] = numbers([_features(p, states) for p in policies], states, update)
+        features = [_features(p.to(player.device), states) for p in policies]
+        known[update] = numbers(features, states, update)
         append_line(path, {"key": key, **known[update].to_json(), "states": n_states})
         if on_progress is not None:
             on_progress(f"features after {update} updates", 0.5 + 0.5 * (i + 1) / len(todo))

@@ -59,7 +59,7 @@ class Played:
     train: bool = False
     """Play levels that the run was trained on instead of test levels."""
     mixture: bool = True
-    """Measure the mixture of a run's agents too, if there are several."""
+    """Whether to measure the mixture of a run's agents too, if there are several."""
     seed: int = 0
     """Of the choice of levels and of the actions."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -152,7 +152,9 @@ class Robustness:
         from experiments.procgen import robustness_figure, robustness_summary
 
         names = run_names(self.runs)
-        pictures = new_pictures(self.force, self.picture, self.strength_picture)
+        pictures = new_pictures(
+            self.force, picture=self.picture, strength_picture=self.strength_picture
+        )
         if self.strength_picture is not None and not self.played.strengths:
             raise ValueError("--strength-picture needs --strengths")
         asked = self.played.plans(self.runs)
@@ -215,7 +217,7 @@ class Audit:
         from mdtheory.judge import VIOLATED
 
         names = run_names(self.runs)
-        (picture,) = new_pictures(self.force, self.picture)
+        (picture,) = new_pictures(self.force, picture=self.picture)
         of = Rendering.parse(self.of) if self.of else None
         self._check(self.played.plans(self.runs), of)
         found = {}
@@ -308,7 +310,7 @@ class Representations:
         from experiments.representation_figures import convergence_curve, representation_figure
 
         names = run_names(self.runs)
-        picture, curve = new_pictures(self.force, self.picture, self.curve)
+        picture, curve = new_pictures(self.force, picture=self.picture, curve=self.curve)
         for asked in self.played.plans(self.runs):
             require_several(asked.plan)
         command = command_of("representations", self.runs, self.played)
@@ -343,13 +345,16 @@ def command_of(name: str, runs: tuple[Path, ...], played: Played, *flags: str) -
     return shlex.join(["mdpo", name, *map(str, runs), *flags, *changed_flags(played, Played())])
 
 
-def new_pictures(force: bool, *paths: Path | None) -> list[Path | None]:
-    """The paths, if they differ and may be written."""
-    given = [path for path in paths if path is not None]
+def new_pictures(force: bool, **paths: Path | None) -> list[Path | None]:
+    """The paths, by the flags that name them, if they differ and may be written."""
+    given = [path for path in paths.values() if path is not None]
     for i, path in enumerate(given):
         if path in given[:i]:
             raise ValueError(f"pictures must differ, got {path} twice")
-    return [None if path is None else files.new_picture(path, force) for path in paths]
+    return [
+        None if path is None else files.new_picture(path, force, f"--{name.replace('_', '-')}")
+        for name, path in paths.items()
+    ]
 
 
 def require_comparable(asked: list[Asked]) -> None:

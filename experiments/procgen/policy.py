@@ -74,6 +74,11 @@ class Policy:
                 digest.update(tensor.cpu().contiguous().numpy().data)
         return digest.hexdigest()
 
+    @property
+    def device(self) -> str:
+        """Where the networks are."""
+        return _device(self.networks[0]).type
+
     def to(self, device: str) -> Policy:
         """The same policy computed on another device; the networks are moved."""
         for network in self.networks:
