@@ -17,9 +17,13 @@ success is rare, and there the bootstrap-t errs less, so it gives their interval
 
 Numbers that are the same in every cluster say nothing about their spread (60 clusters in which the
 policy never reacted to the rendering do not exclude a 61st where it does), so for them "student"
-falls back on "bernstein": with a blind policy, whose sides are both 0, A3 is undecided.  Only what
-is constant by definition, as both sides are where M = 1 or Delta = 0, has no width and "holds".
-One cluster decides nothing else.
+falls back on "bernstein", in a slack also for the difference of the returns alone: with a blind
+policy, whose sides are both 0, A3 is undecided, and so it is where no episode was ever paid.  Only
+what is constant by definition, as both sides are where M = 1 or Delta = 0, has no width and
+"holds".  One cluster decides nothing else.
+
+No interval leaves what is known: xi - eta lies in [-W, W], R in [0, 1].  So A0 holds whatever the
+data are (it says no more than that), and only A3 can be anything else.
 
 The right sides are those of `mdtheory.statements`.
 
@@ -333,13 +337,39 @@ class _Estimator:
             half = bernstein_half_width(values, width=width, delta=delta)
         low, high = mean - half, mean + half
         if self.method == "student":
-            spread = values.max(axis=-1) - values.min(axis=-1)
-            varies = spread > ROUNDING * (abs(mean) if math.isnan(width) else width)
+            varies = _varies(values, width)
             asymptotic = self._asymptotic(values, delta, skewed)
             low = np.where(varies & np.isfinite(asymptotic.low), asymptotic.low, low)
             high = np.where(varies & np.isfinite(asymptotic.high), asymptotic.high, high)
         drawn = rendering_term(renderings, width=width, delta=share * self.sample.rendering_delta)
         return Band(mean, low - drawn, high + drawn)
+
+    def slack(
+        self,
+        allowed: np.ndarray,
+        allowed_width: float,
+        difference: np.ndarray,
+        difference_width: float,
+    ) -> Band:
+        """Of the mean of allowed + difference, at half of delta.
+
+        Where the returns differ by the same in every cluster, their spread is unknown, and that of
+        the sum is not its measure: then both parts have an interval of their own.
+        """
+        width = allowed_width + difference_width
+        together = self.interval(allowed + difference, width, self.pairs, share=0.5)
+        still = (difference_width > 0) & ~_varies(difference, difference_width)
+        if self.method != "student" or not still.any():
+            return together
+        apart = [
+            self.interval(values, width, self.pairs, share=0.25)
+            for values, width in ((allowed, allowed_width), (difference, difference_width))
+        ]
+        ends = (
+            np.where(still, sum(getattr(one, end) for one in apart), getattr(together, end))
+            for end in ("low", "high")
+        )
+        return Band(together.mean, *ends)
 
     def _asymptotic(self, values: np.ndarray, delta: float, skewed: bool) -> Band:
         if skewed:
@@ -355,12 +385,20 @@ class _Estimator:
         return Band(mean, mean - half, mean + half)
 
 
+def _varies(values: np.ndarray, width: float) -> np.ndarray:
+    """Whether values [..., cluster] in an interval of known width, or of unknown (nan), differ."""
+    spread = values.max(axis=-1) - values.min(axis=-1)
+    return np.asarray(
+        spread > ROUNDING * (abs(values.mean(axis=-1)) if math.isnan(width) else width)
+    )
+
+
 def _report(estimator: _Estimator, bounds: Sequence[Bound]) -> IntervalReport:
     sample = estimator.sample
     eta, xi, mass = sample.train_return, sample.heldout_return, sample.train_mass
     width, pairs = sample.return_width, estimator.pairs
     mean_of = functools.partial(estimator.interval, skewed=True)
-    difference = estimator.interval(xi - eta, 2 * width, pairs)
+    difference = _within(estimator.interval(xi - eta, 2 * width, pairs), -width, width)
     robustness = mean_of(_mean_robustness(sample), 1.0, pairs)
     estimates = {
         "train_return": mean_of(eta, width, estimator.train_renderings),
@@ -368,7 +406,7 @@ def _report(estimator: _Estimator, bounds: Sequence[Bound]) -> IntervalReport:
         "general_return": mean_of(mass * eta + (1 - mass) * xi, width, pairs),
         "heldout_minus_train": difference,
         "gap": _distance(difference, 1 - mass),
-        "mean_robustness": Band(*(np.clip(end, 0.0, 1.0) for end in robustness)),
+        "mean_robustness": _within(robustness, 0.0, 1.0),
     }
     statements = []
     for known, suffix in _with_ranges(sample):
@@ -394,6 +432,11 @@ def _with_ranges(sample: ClusterSample) -> list[tuple[ClusterSample, str]]:
 def _mean_robustness(sample: ClusterSample) -> np.ndarray:
     """Rbar of each cluster."""
     return (1 - sample.discount) * sample.tv_sum
+
+
+def _within(band: Band, low: float, high: float) -> Band:
+    """The interval without what cannot be; nan ends stay."""
+    return Band(band.mean, np.clip(band.low, low, high), np.clip(band.high, low, high))
 
 
 def _distance(difference: Band, factor: float) -> Band:
@@ -429,17 +472,24 @@ def _statement(
     unseen = 1 - known.train_mass
     difference = unseen * (known.heldout_return - known.train_return)
     allowed_width = float(abs(at_one - at_none)) if linear else math.nan
-    width = allowed_width + 2 * unseen * known.return_width
-    slack = tuple(
-        estimator.interval(allowed - sign * difference, width, estimator.pairs, share=0.5)
+    least, most = (float(f(at_none, at_one)) for f in (min, max))
+    if not linear:
+        least, most = -math.inf, math.inf
+    slack = [
+        _within(
+            estimator.slack(allowed, allowed_width, -sign * difference, 2 * apart),
+            least - apart,
+            most + apart,
+        )
+        for apart in [unseen * known.return_width]
         for sign in (1, -1)
-    )
+    ]
     right = estimator.interval(allowed, allowed_width, estimator.pairs, skewed=True)
     return IntervalStatement(
         id=bound.id + suffix,
         bound=bound,
         lhs=estimates["gap"],
-        rhs=Band(right.mean, np.maximum(right.low, 0.0), right.high),  # as every bound on a gap
+        rhs=_within(right, 0.0, most),  # a bound on a gap is at least 0
         slack=(slack[0], slack[1]),
         verdict=_verdict(slack, unseen * _rounding(known)),
         confidence=estimator.confidence,
