@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,8 +14,13 @@ _EXISTS = "{path} exists already: choose another path, or pass --force"
 
 def new_file(path: Path, *, force: bool) -> Path:
     """The path, if it may be written: nothing a user made is overwritten without `--force`."""
-    if path.is_dir() or (path.exists() and not force):
+    if path.is_dir() and force:
+        raise FileExistsError(f"{path} is a folder: choose another path")
+    if path.exists() and not force:
         raise FileExistsError(_EXISTS.format(path=path))
+    above = next((parent for parent in path.parents if parent.exists()), None)
+    if above is not None and not above.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(above))
     return path
 
 

@@ -50,6 +50,8 @@ from tests.test_procgen_audit import an_attribution
 pytestmark = pytest.mark.skipif(not libenv.is_installed(), reason="no wheel of Procgen")
 CONFIG = dataclasses.replace(TINY, env="procgen:bossfight", total_steps=8 * 2, snapshot_every=1)
 ASKED = ["--levels", "2", "--renderings", "no-background", "hue=0.1", "--no-mixture"]
+DRAWN = ["--levels", "2", "--no-mixture", "--renderings", "random-conv=0.3,seed=0",
+         "random-conv=0.3,seed=4"]  # fmt: skip
 PLAYED = Played(renderings=("no-background", "hue=0.1"), levels=2, mixture=False)
 Capture = pytest.CaptureFixture[str]
 
@@ -64,6 +66,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         train(CONFIG, run)
     assert cli.main(["robustness", str(run), *ASKED]) == 0
     assert cli.main(["representations", str(run), *ASKED]) == 0
+    return run
+
+
+@pytest.fixture(scope="module")
+def with_draws(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of it, measured under draws of random convolutions too."""
+    run = shutil.copytree(trained, tmp_path_factory.mktemp("draws") / "run")
+    assert cli.main(["robustness", str(run), *DRAWN]) == 0
     return run
 
 
@@ -175,11 +185,19 @@ def test_audit_prints_verdicts(measured: Path, capsys: Capture) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_cell_is_cut_however_narrow_the_terminal(
-    command: str, measured: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    command: str,
+    measured: Path,
+    with_draws: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "60")
-    own = ["--moments", "0", "--drawn"] if command == "audit" else []
-    assert cli.main([command, str(measured), *ASKED, *own]) == 0
+    capsys.readouterr()
+    if command == "audit":
+        arguments = [str(with_draws), *DRAWN, "--moments", "0", "--drawn"]
+    else:
+        arguments = [str(measured), *ASKED]
+    assert cli.main([command, *arguments]) == 0
     printed = capsys.readouterr().out
     assert "…" not in printed
     assert "no-background" in printed
@@ -202,7 +220,7 @@ def test_a_violated_bound_is_status_1(
 
 
 def test_settings_of_an_audit_arrive(
-    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    with_draws: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     given: list[dict[str, Any]] = []
     real = audit_module.audit
@@ -212,7 +230,7 @@ def test_settings_of_an_audit_arrive(
         return real(measured, **settings)
 
     def note_moments(path: Path, measured: Any, **settings: Any) -> Any:
-        assert path == run
+        assert path == with_draws
         assert settings.pop("on_progress") is not None
         given.append(settings)
         plan = measured.plan
@@ -221,10 +239,10 @@ def test_settings_of_an_audit_arrive(
 
     monkeypatch.setattr(audit_module, "audit", note)
     monkeypatch.setattr(moments, "measure_moments", note_moments)
-    picture = run.parent / "moments.svg"
+    picture = tmp_path / "moments.svg"
     own = ["--method", "bernstein", "--confidence", "0.9", "--drawn", "--moments", "3", "--of",
            "hue=0.1", "--agent", "1", "--picture", str(picture)]  # fmt: skip
-    assert cli.main(["audit", str(run), *ASKED, *own, "--device", "cpu"]) == 0
+    assert cli.main(["audit", str(with_draws), *DRAWN, *own, "--device", "cpu"]) == 0
     assert given == [
         {"method": "bernstein", "confidence": 0.9, "drawn": True},
         {"agent": 1, "of": HUE, "n_moments": 3, "device": "cpu"},
@@ -234,7 +252,7 @@ def test_settings_of_an_audit_arrive(
     assert "by the identity from 64 moments" in words(printed)
     assert picture.exists()
     given.clear()
-    assert cli.main(["audit", str(run), *ASKED]) == 0
+    assert cli.main(["audit", str(with_draws), *ASKED]) == 0
     assert given == [
         {"method": "student", "confidence": 0.95, "drawn": False},
         {"agent": 0, "of": None, "n_moments": 6, "device": "auto"},
@@ -476,6 +494,15 @@ OWN_MISTAKES: list[tuple[list[str], str]] = [
     (["audit", RUN, "--renderings", "original"], "held out at least one, all were trained on"),
     (["audit", RUN, "--method", "wilson"], "invalid choice"),
     (["audit", RUN, "--confidence", "1.5"], "confidence must lie in (0, 1), got 1.5"),
+    (["robustness", RUN, RUN], "runs must differ, got"),
+    (["robustness", RUN, "--renderings", "camera"],
+     "renderings must change what is seen, got camera, which shows bossfight in"),
+    (["audit", RUN, "--renderings", "brightness=0"], "change what is seen, got brightness=0"),
+    (["audit", RUN, "--drawn"], "--drawn needs held-out renderings that differ in their seed only"),
+    (["audit", RUN, "--drawn", "--renderings", "random-conv=0.3", "random-conv=0.4"],
+     "differ in their seed only"),
+    (["audit", RUN, "--drawn", "--confidence", "0.04", "--renderings", "random-conv=0.3"],
+     "confidence must lie in (0.05, 1), got 0.04"),
     (["audit", RUN, "--confidence", "nan"], "confidence must lie in (0, 1), got nan"),
     (["audit", RUN, "--moments", "-1"], "moments must be from 0 to 1000000, got -1"),
     (["audit", RUN, "--agent", "2"], "agent must be from 0 to 1, got 2"),

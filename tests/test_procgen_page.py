@@ -602,7 +602,7 @@ def test_an_exported_files_page_lies_beside_it(
         (["--renderings", "original"], "renderings must be held out at least one"),
         (["--renderings", "monochrom"], "did you mean 'monochrome'?"),
         (["--shrinkage"], "--shrinkage"),
-        (["{run}"], "runs must differ in seed or settings, got seed 1 in both"),
+        (["{run}"], "runs must differ, got {run} twice"),
         (["nowhere"], "nowhere does not exist"),
         (["{empty}"], "empty is no run of `mdpo train`"),
         (["{grid}"], "a page needs runs on Procgen alone or on the pixel grid alone, got both: "),
@@ -622,7 +622,7 @@ def test_wrong_inputs_are_one_line_and_measure_nothing(
     (tmp_path / "grid" / "config.json").write_text("{}")
     places = {"run": trained, "empty": tmp_path / "empty", "grid": tmp_path / "grid"}
     arguments = [flag.format(**places) for flag in flags]
-    assert message in refused(capsys, "report", str(trained), *arguments)
+    assert message.format(**places) in refused(capsys, "report", str(trained), *arguments)
     assert pages == []
     assert not (trained / "report.html").exists()
 

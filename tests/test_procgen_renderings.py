@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.envs.procgen import GAMES, LevelSet, ProcgenOptions, ProcgenVectorEnv, libenv
-from experiments.envs.procgen import rendered as module
 from experiments.envs.procgen.games import N_BACKGROUNDS, modes_of
 from experiments.envs.procgen.pixels import TRANSFORMATIONS
 from experiments.envs.procgen.rendered import LockstepGames, MixedGames, RenderedVectorEnv
@@ -35,7 +34,7 @@ from experiments.envs.procgen.renderings import (
     parse_all,
     strength_family,
 )
-from experiments.envs.procgen.state import read_header, with_levels
+from experiments.envs.procgen.state import read_header, read_picture, with_levels
 from experiments.procgen import checkpoint, load_policies
 from experiments.procgen import train as training
 from experiments.procgen.policy import snapshots
@@ -504,7 +503,7 @@ def test_a_bad_state_changes_no_rendering():
 def images_of(env: ProcgenVectorEnv) -> set[int]:
     """The images that the games draw now, by their states, past what a rendering makes of these."""
     states = [ProcgenVectorEnv.get_one_state(env, i) for i in range(env.num_envs)]
-    return {module._Painted.of(state).image for state in states}
+    return {read_picture(state).image for state in states}
 
 
 @needs_games
@@ -521,7 +520,7 @@ def test_levels_draw_all_images_that_there_are(game):
 @needs_games
 def test_a_background_is_that_of_levels_which_draw_it_themselves():
     env, shown = env_in("original", "heist", 60), env_in("background=4", "heist", 60)
-    own = np.array([module._Painted.of(state).image for state in env.get_state()])
+    own = np.array([read_picture(state).image for state in env.get_state()])
     same = (env.current()[0] == shown.current()[0]).all(axis=(1, 2, 3))
     np.testing.assert_array_equal(same, own == 4)
     assert 0 < same.sum() < 60

@@ -258,8 +258,9 @@ def test_a_rendering_alone_is_played_with_nothing_to_compare(known_games, tmp_pa
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train": ()}, "contain all that were trained on, at least one, got none of them"),
-        ({"train": (ORIGINAL, IMAGE)}, "at least one, got none of background=2"),
+        ({"train": ()}, "contain all that were trained on, at least one, and lack any"),
+        ({"train": (ORIGINAL, IMAGE)}, "at least one, and lack background=2"),
+        ({"levels": ()}, "levels must be at least one, got none"),
         ({"discount": 1.0}, r"discount must lie in \[0, 1\), got 1.0"),
         ({"discount": -0.1}, r"discount must lie in \[0, 1\), got -0.1"),
     ],
@@ -581,7 +582,9 @@ def test_cells_by_hand():
         "0.250\n[0.000, 1.000]", "0.500\n[0.000, 1.000]", "0.750", "0.750", "75%", "2.00",
         "0.15", "3.00 ±25.41", "-2.00 ±12.71",
     ]  # fmt: skip
-    assert cells(summarise(BY_HAND)[0])[-1] == "+0.00 ±0.00"
+    assert cells(summarise(BY_HAND)[0])[-1] == "–"  # of itself
+    same = dataclasses.replace(summarise(BY_HAND)[1], change=Band(-2.0, -2.0, -2.0))
+    assert cells(same)[-1] == "-2.00 (all the same)"
     assert len(HEADER) == len(cells(summarise(BY_HAND)[1]))
     assert between(Band(0.25, math.nan, math.nan)) == "0.250"
     assert between(Band(7.256, 7.1, 7.4), 1) == "7.3\n[7.1, 7.4]"

@@ -9,6 +9,7 @@ measuring again computes what is missing.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -240,6 +241,8 @@ def _measure(
     player = mixture(list(agents)) if len(agents) > 1 else agents[0]
     renderings = _ordered(plan)
     key = {
+        "env": player.config.env,
+        "mode": player.config.distribution_mode,
         "player": player.digest,
         "levels": [int(level) for level in plan.levels],
         "seed": plan.seed,
@@ -345,8 +348,13 @@ def _mean(bands: Sequence[Band]) -> Band | None:
 
 
 def _listed(band: Band) -> list[Any]:
-    return [np.asarray(part).tolist() for part in band]
+    return [
+        [None if math.isnan(x) else x for x in part.tolist()]
+        if np.ndim(part)
+        else (None if math.isnan(part) else float(part))
+        for part in (np.asarray(part, dtype=np.float64) for part in band)
+    ]
 
 
 def _band(content: list[Any]) -> Band:
-    return Band(*(np.array(part) for part in content))
+    return Band(*(np.array(part, dtype=np.float64) for part in content))  # None is nan

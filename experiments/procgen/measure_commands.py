@@ -14,8 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.envs.procgen.renderings import (
+    ORIGINAL,
     Rendering,
     default_family,
+    has_effect,
+    only_image,
     parse_all,
     strength_family,
 )
@@ -55,7 +58,7 @@ class Played:
     strengths: bool = False
     """Add transformations of the pixels in all strengths, from mild to strong."""
     levels: int = 16
-    """Levels, each played once under every rendering."""
+    """Levels, each played once under every rendering; all, if there are no more."""
     train: bool = False
     """Play levels that the run was trained on instead of test levels."""
     mixture: bool = True
@@ -79,6 +82,8 @@ class Played:
         game, train = config.game, config.seen_renderings
         chosen = parse_all(self.renderings, game) if self.renderings else default_family(game)
         strong = strength_family() if self.strengths else ()
+        for rendering in chosen:
+            _require_effect(rendering, config)
         levels = config.levels.train if self.train else config.levels.test
         return Plan(
             levels=tuple(sample_levels(levels, self.levels, self.seed)),
@@ -125,6 +130,19 @@ class Played:
         agents = load_on(run, self.device)
         plan = self.plan(agents[0].config)
         return measure_features(run, agents, plan, measured_folder(run), show)
+
+
+def _require_effect(rendering: Rendering, config: ProcgenConfig) -> None:
+    """Raise ValueError for a rendering that was not trained on and changes no pixel."""
+    if rendering in config.seen_renderings or rendering == ORIGINAL:
+        return
+    game, mode = config.game, config.distribution_mode
+    only = only_image(game, mode)
+    if not has_effect(rendering, game) or (only is not None and rendering.image == only):
+        raise ValueError(
+            f"renderings must change what is seen, got {rendering}, which shows {game} in {mode}"
+            " mode as it is"
+        )
 
 
 _Played = Annotated[Played, tyro.conf.arg(name="")]
@@ -266,11 +284,19 @@ class Audit:
         from experiments.procgen.audit import require_heldout
         from experiments.procgen.evaluate import MOST, require_whole
         from experiments.procgen.moments import require_other
+        from mdtheory.intervals import LEVEL
 
-        if not 0 < self.confidence < 1:
-            raise ValueError(f"confidence must lie in (0, 1), got {self.confidence}")
+        least = round(1 - LEVEL, 12) if self.drawn else 0.0  # which the draw of renderings takes
+        if not least < self.confidence < 1:
+            raise ValueError(f"confidence must lie in ({least:g}, 1), got {self.confidence}")
         for one in asked:
-            require_heldout(one.plan)
+            heldout = require_heldout(one.plan)
+            kinds = {(rendering.name, rendering.strength) for rendering in heldout}
+            if self.drawn and (len(kinds) > 1 or heldout[0].seed is None):
+                raise ValueError(
+                    "--drawn needs held-out renderings that differ in their seed only, such as"
+                    f" random-conv=0.5,seed=0 to seed=31, got {', '.join(map(str, heldout))}"
+                )
         require_whole("moments", self.moments, 0, MOST)
         if self.picture is not None and not self.moments:
             raise ValueError("--picture shows moments, and --moments 0 asks for none")
@@ -385,6 +411,9 @@ def run_names(runs: tuple[Path, ...]) -> list[str]:
     """
     if not runs:
         raise ValueError("give at least one run, a folder written by `mdpo train`")
+    for i, run in enumerate(runs):
+        if run in runs[:i]:
+            raise ValueError(f"runs must differ, got {run} twice")
     names = [run.stem if run.is_file() else run.name for run in runs]
     return names if len(set(names)) == len(names) else [str(run) for run in runs]
 

@@ -67,6 +67,8 @@ def measure_moments(
     other = costliest(measured, policy.name) if of is None else of
     require_other(other, config.game, plan)
     key = {
+        "env": config.env,
+        "mode": config.distribution_mode,
         "weights": policy.digest,
         "levels": list(plan.levels),
         "discount": plan.discount,

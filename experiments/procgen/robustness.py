@@ -59,9 +59,11 @@ class Plan:
         missing = [str(r) for r in self.train if r not in self.renderings]
         if missing or not self.train:
             raise ValueError(
-                "renderings must contain all that were trained on, at least one, got none of"
-                f" {', '.join(missing) or 'them'}"
+                "renderings must contain all that were trained on, at least one, and lack"
+                f" {', '.join(missing) or 'any'}"
             )
+        if not self.levels:
+            raise ValueError("levels must be at least one, got none")
         if not 0 <= self.discount < 1:
             raise ValueError(f"discount must lie in [0, 1), got {self.discount}")
 
@@ -256,6 +258,8 @@ def _measure(
 def _key(policy: Policy, plan: Plan) -> dict[str, Any]:
     """Tells measurements apart that must not be mixed."""
     return {
+        "env": policy.config.env,
+        "mode": policy.config.distribution_mode,
         "weights": policy.digest,
         "levels": [int(level) for level in plan.levels],
         "discount": plan.discount,

@@ -84,11 +84,12 @@ class PolicyRows:
 
 def by_policy(found: Mapping[str, Robustness]) -> dict[str, PolicyRows]:
     """By a run's name and a policy's, its rows."""
+    summaries = {name: summarise(measured) for name, measured in found.items()}
     return {
         f"{name}, {policy}": PolicyRows(
             measured.config.game,
             len(measured.plan.levels),
-            [row for row in summarise(measured) if row.policy == policy],
+            [row for row in summaries[name] if row.policy == policy],
         )
         for name, measured in found.items()
         for policy in measured.plays
@@ -184,9 +185,16 @@ def cells(row: Row) -> list[str]:
         f"{row.agreement.mean:.0%}",
         f"{row.value_difference.mean:.2f}",
         f"{row.entropy.mean:.2f}",
-        with_half_width(row.returned),
-        with_half_width(row.change, "+"),
+        _student(row.returned),
+        "–" if row.mean_tv.high == 0 == row.change.high else _student(row.change, "+"),
     ]
+
+
+def _student(found: Band, sign: str = "") -> str:
+    """A mean with half of its interval; levels that are all the same do not show their spread."""
+    if found.low == found.high:
+        return f"{found.mean:{sign}.2f} (all the same)"
+    return with_half_width(found, sign)
 
 
 def between(found: Band, digits: int = 3) -> str:

@@ -134,6 +134,8 @@ class Rendering:
         for value in _values_of(self.name):  # no number of NumPy's, and no negative zero
             kind, _ = _VALUES[value]
             object.__setattr__(self, value, kind(getattr(self, value)) + kind(0))
+        if (self.name, self.strength) == ("hue", -0.5):  # half a turn is the same either way
+            object.__setattr__(self, "strength", 0.5)
 
     @classmethod
     def parse(cls, text: str) -> Rendering:
