@@ -201,6 +201,7 @@ def test_a0_holds_whatever_the_data_are(method: str, clusters: int) -> None:
         a0 = played(constant(returns, 10 - returns, 0.0, clusters=clusters), method)["A0"]
         assert a0.verdict == "holds"
         assert a0.lhs.high <= a0.rhs.mean
+        assert all(slack.low <= slack.mean <= slack.high for slack in a0.slack)
 
 
 def test_equal_returns_decide_nothing_even_where_tv_varies() -> None:

@@ -437,6 +437,15 @@ def test_nothing_is_overwritten_without_force(tmp_path: Path, create):
     assert str(caught.value) == expected
 
 
+def test_a_file_needs_a_place_that_is_no_folder_in_one_that_is(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError, match=r"is a folder: choose another path$"):
+        files.new_file(tmp_path, force=True)
+    with pytest.raises(NotADirectoryError) as caught:
+        files.new_file(tmp_path / "file" / "new" / "a.svg", force=False)
+    assert caught.value.filename == str(tmp_path / "file")
+
+
 def test_a_forced_folder_is_emptied_and_a_new_one_made(tmp_path: Path):
     folder = tmp_path / "a" / "b"
     assert NEW_FOLDER(folder, force=False) == folder

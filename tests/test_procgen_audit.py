@@ -474,6 +474,14 @@ def test_moments_are_measured_once_for_each_setting(changed, asked, tmp_path):
     assert len(path.read_text().splitlines()) == 2
 
 
+@pytest.mark.parametrize("change", [{"env": "procgen:dodgeball"}, {"distribution_mode": "hard"}])
+def test_moments_of_equal_weights_in_another_game_or_mode_do_not_mix(change, asked, tmp_path):
+    measure_moments(tmp_path, BOTH)
+    config = dataclasses.replace(BOTH.config, **change)
+    measure_moments(tmp_path, dataclasses.replace(BOTH, config=config))
+    assert len(asked) == 2
+
+
 def test_moments_survive_a_kill_and_a_damaged_line_is_named(asked, tmp_path):
     first = measure_moments(tmp_path, BOTH)
     path = tmp_path / "measured" / MOMENTS

@@ -384,6 +384,15 @@ def test_other_settings_do_not_mix(changes, run, monkeypatch):
     assert again.n_states == first.n_states
 
 
+def test_equal_weights_in_another_mode_do_not_mix(run):
+    measured(run)
+    config = dataclasses.replace(tiny_agents(2)[0].config, distribution_mode="hard")
+    agents = [dataclasses.replace(agent, config=config) for agent in tiny_agents(2)]
+    before = len((run / "measured" / FEATURES).read_text().splitlines())
+    measured(run, agents=agents)
+    assert len((run / "measured" / FEATURES).read_text().splitlines()) == 2 * before
+
+
 def test_other_agents_do_not_mix(run):
     measured(run)
     other = tiny_agents(2, first_seed=5)

@@ -480,6 +480,15 @@ def test_a_mistake_is_one_line_before_anything_is_played(
     assert message in words(refused(capsys, command, str(measured), *flags))
 
 
+def test_the_one_image_of_all_levels_is_no_other_rendering() -> None:
+    coinrun = dataclasses.replace(CONFIG, env="procgen:coinrun", distribution_mode="easy")
+    with pytest.raises(ValueError, match="got background=0, which shows coinrun in easy mode"):
+        Played(renderings=("background=0",)).plan(coinrun)
+    hard = dataclasses.replace(coinrun, distribution_mode="hard")
+    for config, image in ((hard, "background=0"), (coinrun, "background=1")):
+        assert str(Played(renderings=(image,)).plan(config).heldout[0]) == image
+
+
 OWN_MISTAKES: list[tuple[list[str], str]] = [
     (["robustness"], "give at least one run, a folder written by `mdpo train`"),
     (["robustness", RUN, "--picture", "x.gif"], "must end in .svg, .png or .pdf, got x.gif"),

@@ -111,6 +111,14 @@ def any_rendering(draw: Callable[..., Any]) -> Rendering:
 
 
 @given(any_rendering())
+def test_half_a_turn_of_the_hue_is_one_rendering():
+    assert (
+        Rendering.parse("hue=-0.5") == Rendering("hue", strength=-0.5) == Rendering.parse("hue=0.5")
+    )
+    assert str(Rendering.parse("hue=-0.5")) == "hue=0.5"
+    assert Rendering.parse("hue=-0.4") != Rendering.parse("hue=0.4")
+
+
 def test_a_rendering_is_all_in_its_name(rendering):
     assert Rendering.parse(str(rendering)) == rendering
     assert str(Rendering.parse(str(rendering))) == str(rendering)

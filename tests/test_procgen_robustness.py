@@ -335,6 +335,14 @@ def test_other_weights_of_the_same_name_do_not_mix(known_games, tmp_path):
     assert len(lines(tmp_path)) == 6
 
 
+@pytest.mark.parametrize("change", [{"env": "procgen:dodgeball"}, {"distribution_mode": "hard"}])
+def test_equal_weights_in_another_game_or_mode_do_not_mix(change, known_games, tmp_path):
+    first = measured(tmp_path, Known())
+    measured(tmp_path, Known(config=dataclasses.replace(CONFIG, **change)))
+    assert len(lines(tmp_path)) == 6
+    assert content(measured(tmp_path, Known(stop_after=0))) == content(first)
+
+
 def test_levels_may_be_numbers_of_numpy(known_games, tmp_path):
     levels = tuple(np.array([3, 1]))
     first = measured(tmp_path, Known(), dataclasses.replace(PLAN, levels=levels))
@@ -498,6 +506,14 @@ def test_rows_by_hand():
     assert forest.mean_tv_there.mean == 0.5
     assert forest.largest_tv == 0.125
     assert forest.agreement == Band(1, 1, 1)
+
+
+def test_an_image_that_no_training_level_draws_is_out_of_distribution():
+    coinrun = dataclasses.replace(CONFIG, env="procgen:coinrun")
+    for mode, expected in (("easy", "out of distribution"), ("hard", "in distribution")):
+        config = dataclasses.replace(coinrun, distribution_mode=mode)
+        *_, forest = summarise(dataclasses.replace(BY_HAND, config=config))
+        assert (forest.rendering, forest.standing) == (IMAGE, expected)
 
 
 def test_largest_is_over_both_directions():
