@@ -384,9 +384,10 @@ def test_other_settings_do_not_mix(changes, run, monkeypatch):
     assert again.n_states == first.n_states
 
 
-def test_equal_weights_in_another_mode_do_not_mix(run):
+@pytest.mark.parametrize("change", [{"env": "procgen:leaper"}, {"distribution_mode": "hard"}])
+def test_equal_weights_in_another_game_or_mode_do_not_mix(change, run):
     measured(run)
-    config = dataclasses.replace(tiny_agents(2)[0].config, distribution_mode="hard")
+    config = dataclasses.replace(tiny_agents(2)[0].config, **change)
     agents = [dataclasses.replace(agent, config=config) for agent in tiny_agents(2)]
     before = len((run / "measured" / FEATURES).read_text().splitlines())
     measured(run, agents=agents)
