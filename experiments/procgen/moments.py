@@ -8,10 +8,10 @@ from typing import Any
 
 from experiments.envs.procgen.renderings import Rendering
 from experiments.procgen.attribution import Attribution, attribute
+from experiments.procgen.audit import require_heldout
 from experiments.procgen.checkpoint import append_line, drop_torn_line
 from experiments.procgen.evaluate import Progress, load_on
 from experiments.procgen.robustness import Plan, Robustness, measured_folder, read_kept
-from experiments.procgen.robustness_summary import summarise
 from mdtheory import files
 from mdtheory.intervals import Band
 
@@ -22,10 +22,8 @@ DRAWN_PER_LEVEL = 24
 
 def costliest(measured: Robustness, policy: str) -> Rendering:
     """The held-out rendering under which a policy's mean return is lowest."""
-    rows = [row for row in summarise(measured) if row.policy == policy and row.standing != "seen"]
-    if not rows:
-        raise ValueError("renderings must be held out at least one, all were trained on")
-    return min(rows, key=lambda row: row.returned.mean).rendering
+    plays = measured.plays[policy]
+    return min(require_heldout(measured.plan), key=lambda r: plays[r].returns.mean())
 
 
 def require_other(other: Rendering, game: str, plan: Plan) -> None:

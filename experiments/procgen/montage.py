@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from experiments.envs.procgen.environment import ProcgenOptions
-from experiments.envs.procgen.games import N_ACTIONS, N_BACKGROUNDS
+from experiments.envs.procgen.games import ACTIONS, N_ACTIONS, N_BACKGROUNDS
 from experiments.envs.procgen.pixels import TRANSFORMATIONS
 from experiments.envs.procgen.rendered import LockstepGames
 from experiments.envs.procgen.renderings import (
@@ -27,7 +27,7 @@ from mdtheory.report import style
 
 STEPS = 40
 """Steps before the picture is taken, so that something has appeared."""
-_RIGHT = 7
+_RIGHT = ACTIONS.index("right")
 SCALE = 2
 """Pixels of the picture per pixel of an observation."""
 GAP = 4

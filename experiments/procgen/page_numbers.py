@@ -20,9 +20,15 @@ from experiments.procgen.evaluate import EpisodeTable, Evaluation, float_band
 from experiments.procgen.features import Training
 from experiments.procgen.page_sentences import Difference
 from experiments.procgen.robustness import Robustness
-from experiments.procgen.robustness_summary import PolicyRows, Row, shown_name, summarise
+from experiments.procgen.robustness_summary import (
+    PolicyRows,
+    Row,
+    per_state,
+    policy_rows,
+    shown_name,
+)
 from experiments.representation_figures import AgentFeatures
-from mdtheory.intervals import Band, ratio_band
+from mdtheory.intervals import Band
 
 MIXTURE = "mixture"
 
@@ -71,12 +77,7 @@ class RunFindings:
     @cached_property
     def policies(self) -> dict[str, PolicyRows]:
         """By a policy's name, its rows, the reference first."""
-        rows = summarise(self.measured)
-        n_levels = len(self.measured.plan.levels)
-        return {
-            policy: PolicyRows(self.config.game, n_levels, [r for r in rows if r.policy == policy])
-            for policy in self.measured.plays
-        }
+        return policy_rows(self.measured)
 
     def changes(self, policy: str) -> dict[str, Band]:
         """Return under each other rendering minus that under the reference, by rendering."""
@@ -85,14 +86,14 @@ class RunFindings:
 
     def heldout(self, policy: str) -> list[Row]:
         """A policy's rows of renderings that were not trained on."""
-        return [row for row in self.policies[policy].rows if row.standing != "seen"]
+        heldout = self.measured.plan.heldout
+        return [row for row in self.policies[policy].rows if row.rendering in heldout]
 
     def mean_tv(self, policy: str) -> Band:
         """Mean R over the held-out renderings, per state visited under the reference."""
         play = self.measured.plays[policy][self.reference]
         each = [play.distances[rendering].tv for rendering in self.measured.plan.heldout]
-        band = ratio_band(np.mean(each, axis=0), play.lengths, seed=0)
-        return Band(float(band.mean), *(float(np.clip(end, 0.0, 1.0)) for end in band[1:]))
+        return per_state(np.mean(each, axis=0), play)
 
     def by_level(self, renderings: Sequence[Rendering]) -> tuple[np.ndarray, np.ndarray]:
         """Mean R and return under these renderings, [level], means over renderings and agents.

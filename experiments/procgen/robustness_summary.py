@@ -84,16 +84,27 @@ class PolicyRows:
 
 def by_policy(found: Mapping[str, Robustness]) -> dict[str, PolicyRows]:
     """By a run's name and a policy's, its rows."""
-    summaries = {name: summarise(measured) for name, measured in found.items()}
     return {
-        f"{name}, {policy}": PolicyRows(
-            measured.config.game,
-            len(measured.plan.levels),
-            [row for row in summaries[name] if row.policy == policy],
-        )
+        f"{name}, {policy}": rows
         for name, measured in found.items()
+        for policy, rows in policy_rows(measured).items()
+    }
+
+
+def policy_rows(measured: Robustness) -> dict[str, PolicyRows]:
+    """By a policy's name, its rows, the reference first."""
+    rows, n_levels = summarise(measured), len(measured.plan.levels)
+    return {
+        policy: PolicyRows(measured.config.game, n_levels, [r for r in rows if r.policy == policy])
         for policy in measured.plays
     }
+
+
+def per_state(sums: np.ndarray, play: Play, most: float = 1.0) -> Band:
+    """The mean over the states that episodes visited, of sums over each episode [n], with its 95 %
+    interval by the bootstrap over episodes, cut to [0, most]."""
+    band = ratio_band(sums, play.lengths, seed=0)  # infinite ends with too few episodes
+    return Band(float(band.mean), *(float(np.clip(end, 0.0, most)) for end in band[1:]))
 
 
 def _row(name: str, at_home: Play, there: Play, standing: Standing) -> Row:
@@ -103,20 +114,16 @@ def _row(name: str, at_home: Play, there: Play, standing: Standing) -> Row:
     here = nothing if same else at_home.distances[there.lead]
     other = nothing if same else there.distances[at_home.lead]
 
-    def per_state(sums: np.ndarray, play: Play = at_home, most: float = 1.0) -> Band:
-        band = ratio_band(sums, play.lengths, seed=0)  # infinite ends with too few episodes
-        return Band(float(band.mean), *(float(np.clip(end, 0.0, most)) for end in band[1:]))
-
     return Row(
         policy=name,
         rendering=there.lead,
         standing=standing,
-        mean_tv=per_state(here.tv),
+        mean_tv=per_state(here.tv, at_home),
         mean_tv_there=per_state(other.tv, there),
         largest_tv=float(max(here.largest_tv.max(), other.largest_tv.max())),
-        kl=per_state(here.kl, most=np.inf),
-        agreement=per_state(here.agreement),
-        value_difference=per_state(here.value_difference, most=np.inf),
+        kl=per_state(here.kl, at_home, most=np.inf),
+        agreement=per_state(here.agreement, at_home),
+        value_difference=per_state(here.value_difference, at_home, most=np.inf),
         entropy=per_state(there.entropy, there, most=math.log(N_ACTIONS)),
         returned=float_band(there.returns),
         change=float_band(there.returns - at_home.returns),
