@@ -23,12 +23,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from mdtheory import validation
 
 _EXTRAS = {
-    "mdtheory": {"torch": "search"},
+    "mdtheory": {"torch": "search", "ray": "cluster"},
     "mdpo": {
         **dict.fromkeys(
             ("torch", "safetensors", "tensorboard", "imageio", "imageio_ffmpeg"), "experiments"
         ),
         "procgen": "procgen",
+        "ray": "cluster",
+        "fsspec": "cluster",
         "wandb": "wandb",
     },
 }
