@@ -1,4 +1,4 @@
-"""`mdpo`: train, resume, report, the chain of bounds, and a demonstration of all."""
+"""`mdpo`: train, resume, sweep, report, the chain of bounds, and a demonstration of all."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from experiments.pixelgrid.config import TrainConfig
 from experiments.procgen import commands
 from experiments.procgen.config import PREFIX, ProcgenConfig
 from experiments.procgen.report_command import ReportProcgen
+from experiments.sweep.command import SweepCommand
 from mdtheory import command_line, files
 from mdtheory.report import GENERATOR
 
@@ -188,6 +189,7 @@ COMMANDS: dict[str, type[command_line.Command]] = {
     "report": Report,
     "chain": Chain,
     "demo": Demo,
+    "sweep": SweepCommand,
     **commands.COMMANDS,
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from rich.console import Console
 from rich.progress import (
@@ -17,6 +17,14 @@ from rich.progress import (
 )
 
 _SECONDS_BETWEEN_LINES = 10.0
+
+OnUpdate = Callable[[int, bool], None]
+"""Called by trainers after each update with the number of updates done, and whether all that is
+needed to go on from there is on the disk."""
+
+
+def ignore_update(done: int, saved: bool) -> None:
+    """What trainers call if nobody wants to know."""
 
 
 def tracked(steps: Iterable[int], *, done: int, total: int, label: str) -> Iterator[int]:

@@ -31,6 +31,7 @@ _EXTRAS = {
         "procgen": "procgen",
         "ray": "cluster",
         "fsspec": "cluster",
+        "tomli": "cluster",
         "wandb": "wandb",
     },
 }

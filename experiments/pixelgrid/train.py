@@ -25,7 +25,7 @@ from experiments.pixelgrid.checkpoint import (
 )
 from experiments.pixelgrid.config import TrainConfig
 from experiments.pixelgrid.networks import BatchedActorCritic
-from experiments.progress import tracked
+from experiments.progress import OnUpdate, ignore_update, tracked
 from mdtheory import files
 
 METRICS = (
@@ -56,7 +56,13 @@ class Worlds:
         )
 
 
-def train(config: TrainConfig, run: Path, *, stop_after: int | None = None) -> None:
+def train(
+    config: TrainConfig,
+    run: Path,
+    *,
+    stop_after: int | None = None,
+    on_update: OnUpdate = ignore_update,
+) -> None:
     """Train, or go on training, the run in this folder until `config.updates` are done.
 
     The folder holds `config.json` already or is empty.  Stopping at any instant and calling again
@@ -66,8 +72,17 @@ def train(config: TrainConfig, run: Path, *, stop_after: int | None = None) -> N
         config: the run's configuration.
         run: its folder.
         stop_after: leave after this many updates of this call; for tests.
+        on_update: called after each update.
+
+    Raises:
+        BlockingIOError: another process trains this run.
     """
     (run / "evaluations").mkdir(parents=True, exist_ok=True)
+    with files.only_one(run):
+        _train(config, run, stop_after, on_update)
+
+
+def _train(config: TrainConfig, run: Path, stop_after: int | None, on_update: OnUpdate) -> None:
     files.write_atomically(run / "config.json", config.to_json().encode())
     worlds = Worlds.of(config)
     network, optimizer = build(config, worlds)
@@ -87,10 +102,12 @@ def train(config: TrainConfig, run: Path, *, stop_after: int | None = None) -> N
             for name, values in zip(METRICS, history[-1], strict=True):
                 board.add_scalar(f"train/{name}", values.mean(), update)
             done = update + 1
-            if done % config.evaluate_every == 0 or done == config.updates:
+            saved = done % config.evaluate_every == 0 or done == config.updates
+            if saved:
                 save_evaluation(run, done, evaluate(config, network, worlds))
                 progress = Progress(update=done, metrics=torch.stack(history))
                 save_checkpoint(run, network, optimizer, progress)
+            on_update(done, saved)
 
 
 def build(config: TrainConfig, worlds: Worlds) -> tuple[BatchedActorCritic, torch.optim.Adam]:

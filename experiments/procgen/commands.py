@@ -18,7 +18,10 @@ from rich.table import Table
 
 from experiments.config import CONFIG_FILE
 from experiments.procgen import measure_commands
+from experiments.procgen.aggregate_command import Aggregate
+from experiments.procgen.compute_command import Compute
 from experiments.procgen.config import ProcgenConfig, configure
+from experiments.procgen.figure_command import Figure
 from mdtheory import command_line, files
 
 
@@ -314,6 +317,9 @@ COMMANDS: dict[str, type[command_line.Command]] = {
     "evaluate": Evaluate,
     "watch": Watch,
     "compare": Compare,
+    "aggregate": Aggregate,
+    "compute": Compute,
+    "figure": Figure,
     "export": Export,
     "levels": Levels,
     "renderings": Renderings,

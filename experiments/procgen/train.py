@@ -40,11 +40,17 @@ from experiments.procgen.learner import (
 from experiments.procgen.policy import SNAPSHOTS, write_networks
 from experiments.procgen.rollout import Collector, Episodes, draw
 from experiments.procgen.training_evaluations import TrainingEvaluations
-from experiments.progress import Display
+from experiments.progress import Display, OnUpdate, ignore_update
 from mdtheory import files
 
 
-def train(config: ProcgenConfig, run: Path, *, stop_after: int | None = None) -> int:
+def train(
+    config: ProcgenConfig,
+    run: Path,
+    *,
+    stop_after: int | None = None,
+    on_update: OnUpdate = ignore_update,
+) -> int:
     """Train, or go on training, the run in this folder until `config.updates` are done.
 
     The folder holds `config.json` already or is empty.  Stopping at any instant and calling again
@@ -55,6 +61,7 @@ def train(config: ProcgenConfig, run: Path, *, stop_after: int | None = None) ->
         config: the run's configuration.
         run: its folder.
         stop_after: leave after this many updates of this call; for tests.
+        on_update: called after each update.
 
     Returns:
         The number of updates done.
@@ -68,10 +75,12 @@ def train(config: ProcgenConfig, run: Path, *, stop_after: int | None = None) ->
     if not (run / CONFIG_FILE).exists():
         files.write_atomically(run / CONFIG_FILE, config.to_json().encode())
     with files.only_one(run):
-        return _train(config, run, stop_after)
+        return _train(config, run, stop_after, on_update)
 
 
-def _train(config: ProcgenConfig, run: Path, stop_after: int | None) -> int:
+def _train(
+    config: ProcgenConfig, run: Path, stop_after: int | None, on_update: OnUpdate
+) -> int:
     device = pick_device(config)
     use_arithmetic(config)
     keep_freed_memory()
@@ -98,11 +107,13 @@ def _train(config: ProcgenConfig, run: Path, stop_after: int | None) -> int:
             _show_on_board(board, line)
             display.advance(_summary(config, line, time.perf_counter() - start))
             _keep_snapshot(run, config, learner, done)  # before a checkpoint from which to go on
-            if done % config.checkpoint_every == 0 or done == last or interrupted:
+            saved = done % config.checkpoint_every == 0 or done == last or bool(interrupted)
+            if saved:
                 save_checkpoint(run, done, learner, collector)
             if interrupted:
                 raise KeyboardInterrupt
             _evaluate(run, evaluations, learner, done)
+            on_update(done, saved)
     return done
 
 

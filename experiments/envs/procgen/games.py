@@ -108,8 +108,8 @@ EASY_RANGES = {
     "plunder": ReturnRange(4.5, 30),
     "starpilot": ReturnRange(2.5, 64),
 }
-"""Easy mode, `constants.py` of openai/train-procgen; other sources give jumper and leaper a low of
-3 (the Procgen paper's appendix)."""
+"""Easy mode, `constants.py` of openai/train-procgen; other sources give jumper and leaper another
+low, see `NORMALIZATIONS`."""
 
 HARD_RANGES = {
     "bigfish": ReturnRange(0, 40),
@@ -130,3 +130,15 @@ HARD_RANGES = {
     "starpilot": ReturnRange(1.5, 35),
 }
 """Hard mode, `constants.py` of openai/train-procgen."""
+
+NORMALIZATIONS: dict[str, dict[str, dict[str, ReturnRange]]] = {
+    "train-procgen": {"easy": EASY_RANGES, "hard": HARD_RANGES},
+    "procgen-paper": {
+        "easy": EASY_RANGES | {"jumper": ReturnRange(3, 10), "leaper": ReturnRange(3, 10)},
+        "hard": HARD_RANGES,
+    },
+}
+"""Ranges by name, mode and game: of openai/train-procgen's `constants.py`, and of the appendix of
+the Procgen paper (arXiv 1912.01588; Impoola, arXiv 2503.05546, uses it too).  They differ in the
+low of easy jumper and leaper alone, 1 and 1.5 against 3.  Whoever normalises says by which name; a
+return below the low gives a negative score."""

@@ -1,0 +1,1 @@
+"""Many runs on Ray: games x algorithms x seeds, each resumable anywhere, none computed twice."""

@@ -1,0 +1,135 @@
+"""`mdpo sweep`: games x algorithms x seeds on Ray."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.live import Live
+
+from experiments.sweep import status
+from experiments.sweep.driver import Estimate, State, Sweep, estimate, load_states
+from experiments.sweep.plan import Plan, load_plan
+from experiments.sweep.store import Store, fetch, open_store
+from mdtheory import cluster, command_line
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+@dataclass(frozen=True)
+class SweepCommand:
+    """Train games x algorithms x seeds on Ray, on this machine or a cluster (extra `cluster`).
+
+    Called again it goes on: finished runs stay as they are, stopped ones go on from their last
+    checkpoint. Exit status 0: all runs are finished; 1: some failed.
+    """
+
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    """The sweep as TOML, see docs/sweeps.md."""
+    output: str = ""
+    """Folder, the same on all nodes, or URL of fsspec's (s3://..., gs://..., sftp://...), with a
+    folder GAME/ALGORITHM/seedK for each run; by default runs/ and the file's name."""
+    address: str | None = None
+    """Ray cluster to run on: auto or HOST:PORT; by default all cores of this machine."""
+    dry_run: bool = False
+    """Say what would run and what it would cost, and stop."""
+    status: bool = False
+    """Say how far the sweep is, and stop."""
+    fetch: Path | None = None
+    """Copy the finished runs from a URL to this new folder, and stop."""
+    no_calibration: bool = False
+    """Do not train each algorithm for some seconds to tell what the sweep costs."""
+
+    def run(self) -> int:
+        plan = load_plan(self.file)
+        where = self.output or str(Path("runs") / self.file.stem)
+        if "://" not in where:
+            where = str(Path(where).absolute())
+        store = open_store(where)
+        states = load_states(plan, store)
+        console = Console()
+        if self.fetch is not None:
+            return _fetch(store, states, self.fetch)
+        if self.status or (self.dry_run and self.no_calibration) or _all_finished(states):
+            console.print(status.status_table(states))
+            return 0
+        sweep = Sweep(plan, where, states)
+        with cluster.connected(self.address) as connection:
+            connection.slots(plan.resources)
+            found = None if self.no_calibration else _estimate(plan, states, connection, console)
+            if self.dry_run:
+                return 0
+            with _display(found) as show:
+                sweep.run(connection, show)
+        console.print(status.status_table(states))
+        for line in status.failures(states):
+            print(line, file=sys.stderr)
+        print(f"runs: {where}")
+        return 0 if _all_finished(states) else 1
+
+
+def _all_finished(states: Sequence[State]) -> bool:
+    return all(state.finished for state in states)
+
+
+def _fetch(store: Store, states: Sequence[State], output: Path) -> int:
+    finished = [state.run.name for state in states if state.finished]
+    if not finished:
+        raise ValueError("--fetch needs finished runs, and none is yet")
+    fetch(store, finished, output)
+    print(f"{len(finished)} of {len(states)} runs are finished and now in {output}")
+    return 0
+
+
+def _estimate(
+    plan: Plan, states: Sequence[State], connection: cluster.Cluster, console: Console
+) -> Estimate:
+    with command_line.progress() as show:
+        found = estimate(plan, states, connection, show)
+    console.print(status.estimate_table(states, found))
+    console.print(status.estimate_words(found, plan.resources), soft_wrap=True)
+    return found
+
+
+@contextmanager
+def _display(found: Estimate | None) -> Iterator[Callable[[Sequence[State]], None]]:
+    """A table that is kept up to date on a terminal, a line now and then elsewhere."""
+    start = time.monotonic()
+    first: list[float] = []
+    console = Console(stderr=True)
+
+    def words(states: Sequence[State]) -> str:
+        share = status.share_done(states, found)
+        first.append(share) if not first else None
+        spent = time.monotonic() - start
+        gained = share - first[0]
+        left = f", {spent * (1 - share) / gained:,.0f} s left" if gained > 0 else ""
+        return f"{status.status_line(states)}, {spent:,.0f} s{left}"
+
+    if not console.is_terminal:
+        last = -float("inf")
+
+        def line(states: Sequence[State]) -> None:
+            nonlocal last
+            text = words(states)
+            if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+                print(text, file=sys.stderr, flush=True)
+                last = time.monotonic()
+
+        yield line
+        return
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+
+        def table(states: Sequence[State]) -> None:
+            shown = status.status_table(states, only_active=True)
+            shown.caption = words(states)
+            live.update(shown, refresh=True)
+
+        yield table

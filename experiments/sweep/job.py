@@ -1,0 +1,150 @@
+"""What a worker does: train one run of a sweep, or a bit of it to see how long that takes.
+
+Only plain values travel between the driver and its workers, so that nothing of one version is
+unpickled by another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from experiments.config import CONFIG_FILE
+from experiments.pixelgrid.config import TrainConfig
+from experiments.procgen.config import ProcgenConfig
+from experiments.progress import OnUpdate
+from experiments.sweep.plan import same_run
+from experiments.sweep.store import NOTE, open_store
+from mdtheory import files
+from mdtheory.cluster import Report
+
+RESULTS = ("checkpoint.safetensors", "evaluations/*", "log.jsonl", "evaluations.jsonl")
+"""What is the same, bit for bit, whether or not a run was stopped."""
+_SECONDS_TO_LOSE_A_LOCK = 60.0
+_CALIBRATION_SECONDS, _LONGEST_WARM_UP = 3.0, 30.0
+
+
+def train_job(report: Report, where: str, name: str, content: str, threads: int) -> dict[str, Any]:
+    """Train the run, or go on with it, until it is done; returns its note.
+
+    Args:
+        report: told {"update": ...} after each update.
+        where: the sweep's folder or URL.
+        name: the run's.
+        content: its configuration as JSON.
+        threads: that numerical libraries use.
+
+    Raises:
+        FileExistsError: the folder holds a run with other settings.
+        RuntimeError: somebody else has meanwhile come further with this run.
+    """
+    config = config_of(content)
+    store = open_store(where)
+    with store.work_on(name) as (folder, keep):
+        saved_config = folder / CONFIG_FILE
+        if saved_config.exists() and not same_run(config, saved_config.read_text("utf-8")):
+            raise FileExistsError(other_settings(f"{where}/{name}"))
+        note = read_note((folder / NOTE).read_text("utf-8") if (folder / NOTE).exists() else None)
+        start = time.monotonic()
+        before = note["seconds"]
+
+        def remember(done: int, *, finished: bool) -> None:
+            note.update(update=done, seconds=before + time.monotonic() - start)
+            if finished:
+                note["digests"] = digests(folder)
+            [there] = store.read([f"{name}/{NOTE}"])
+            if read_note(there)["update"] > done:
+                raise RuntimeError(f"another worker has come further with {name}")
+            files.write_atomically(folder / NOTE, json.dumps(note, indent=1).encode())
+            keep()
+
+        def on_update(done: int, saved: bool) -> None:
+            report({"update": done})
+            if saved and done < config.updates:
+                remember(done, finished=False)
+
+        note["started_at"] = [*note["started_at"], note["update"]]
+        remember(note["update"], finished=False)
+        _wait_for_lock(folder)
+        _train(config, folder, threads, on_update)
+        remember(config.updates, finished=True)
+        return note
+
+
+def calibrate_job(report: Report, content: str, threads: int) -> float:
+    """Seconds per update, from a short training that leaves nothing behind.
+
+    The first update, which also warms up, counts only if it takes too long to wait for another.
+    """
+    config = config_of(content)
+    times = [time.monotonic()]
+
+    def on_update(done: int, saved: bool) -> None:
+        times.append(time.monotonic())
+        first, rest = times[1] - times[0], times[-1] - times[1]
+        if rest >= _CALIBRATION_SECONDS or first >= _LONGEST_WARM_UP:
+            raise _EnoughError
+
+    scratch_folder = tempfile.TemporaryDirectory(prefix="mdpo-")
+    with scratch_folder as scratch, contextlib.suppress(_EnoughError):
+        _train(config, Path(scratch) / "calibration", threads, on_update)
+    if len(times) == 2:
+        return times[1] - times[0]
+    return (times[-1] - times[1]) / (len(times) - 2)
+
+
+def _wait_for_lock(folder: Path) -> None:
+    """A worker that is just dying may still hold the run."""
+    deadline = time.monotonic() + _SECONDS_TO_LOSE_A_LOCK
+    while time.monotonic() < deadline:
+        with contextlib.suppress(BlockingIOError), files.only_one(folder):
+            return
+        time.sleep(1.0)
+
+
+class _EnoughError(Exception):
+    """Ends a calibration."""
+
+
+def _train(
+    config: TrainConfig | ProcgenConfig, folder: Path, threads: int, on_update: OnUpdate
+) -> None:
+    import torch
+
+    from experiments.pixelgrid.train import train as train_pixelgrid
+    from experiments.procgen.train import train as train_procgen
+
+    torch.set_num_threads(threads)
+    if isinstance(config, ProcgenConfig):
+        train_procgen(config, folder, on_update=on_update)
+    else:
+        train_pixelgrid(config, folder, on_update=on_update)
+
+
+def config_of(content: str) -> TrainConfig | ProcgenConfig:
+    """The configuration of a run, of either kind."""
+    env = str(json.loads(content)["env"])
+    return (ProcgenConfig if env != TrainConfig.ENVIRONMENT else TrainConfig).from_json(content)
+
+
+def read_note(text: str | None) -> dict[str, Any]:
+    """A run's note: update, seconds, started_at [attempt], and digests once it is finished."""
+    return {"update": 0, "seconds": 0.0, "started_at": [], **json.loads(text or "{}")}
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of everything that a run found, by file."""
+    paths = sorted(path for pattern in RESULTS for path in folder.glob(pattern))
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+    }
+
+
+def other_settings(run: str) -> str:
+    return f"{run} holds a run with other settings: choose another --output"

@@ -1,0 +1,451 @@
+"""Sweeps: what a file asks for, what is left of it, and runs that die and go on elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from experiments.cli import main
+from experiments.pixelgrid.train import train
+from experiments.procgen.config import configure
+from experiments.sweep import job
+from experiments.sweep.driver import State, estimate, load_states, makespan
+from experiments.sweep.job import calibrate_job, digests, train_job
+from experiments.sweep.plan import Plan, load_plan, plan_of
+from experiments.sweep.status import estimate_words, share_done, status_line
+from experiments.sweep.store import NOTE, open_store
+from mdtheory.cluster import Outcome, Resources
+
+SMALL = {"env": "pixelgrid", "n_envs": 4, "rollout_steps": 16, "updates": 12, "evaluate_every": 3,
+         "hidden": 8, "pixelgrid": {"size": 3}}  # fmt: skip
+
+
+def content(**changes):
+    """The tables of a small sweep file: two games, two algorithms, two seeds."""
+    return {
+        "seeds": 2,
+        "settings": SMALL,
+        "games": {"two": {"pixelgrid": {"train_renderings": 2}}, "four": {}},
+        "algorithms": {"mdpo": {}, "ppo": {"agents": 1, "distill_coef": 0.0}},
+        **changes,
+    }
+
+
+FILE = """
+seeds = 2
+[resources]
+cpus = 1
+[settings]
+env = "pixelgrid"
+n_envs = 4
+rollout_steps = 64
+updates = {updates}
+evaluate_every = {every}
+hidden = 64
+[games.maze]
+pixelgrid.size = 3
+[algorithms.mdpo]
+"""
+
+
+@pytest.fixture(autouse=True)
+def same_threads():
+    """Runs in this process leave PyTorch's number of threads as it was."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def small_run():
+    return plan_of(content()).runs[0]
+
+
+def work(run, where, report=lambda value: None):
+    return train_job(report, str(where), run.name, run.config.to_json(), 1)
+
+
+# Plans
+
+
+def test_a_plan_has_a_run_for_every_game_algorithm_and_seed_first_seeds_first():
+    plan = plan_of(content(retries=5, resources={"cpus": 2, "gpus": 0.5}))
+    assert [run.name for run in plan.runs] == [
+        f"{game}/{algorithm}/seed{seed}"
+        for seed in (0, 1)
+        for game in ("two", "four")
+        for algorithm in ("mdpo", "ppo")
+    ]
+    assert (plan.retries, plan.resources) == (5, Resources(cpus=2, gpus=0.5))
+    first, *_, last = (run.config for run in plan.runs)
+    assert (first.agents, first.first_seed, first.seeds) == (2, 0, 1)
+    assert (first.pixelgrid.train_renderings, first.pixelgrid.size) == (2, 3)
+    assert (last.agents, last.first_seed, last.pixelgrid.train_renderings) == (1, 1, 4)
+
+
+def test_seeds_may_be_trained_together_on_the_pixel_grid():
+    plan = plan_of(content(seeds=6, seeds_per_run=3, first_seed=10))
+    assert [run.seed for run in plan.runs[::4]] == [10, 13]
+    assert plan.runs[0].config.seed_list == [10, 11, 12]
+
+
+def test_procgen_runs_are_those_of_mdpo_train():
+    tables = {
+        "settings": {"preset": "easy", "train_renderings": ["original", "hue=0.1"]},
+        "games": {"coinrun": {"env": "procgen:coinrun"}},
+        "algorithms": {"double": {"algorithm": "ppo-2x-steps"}, "weak": {"distill_coef": 0.1}},
+        "seeds": 1,
+        "first_seed": 7,
+    }
+    double, weak = (run.config for run in plan_of(tables).runs)
+    changes = {"seed": 7, "train_renderings": ("original", "hue=0.1")}
+    assert double == dataclasses.replace(
+        configure("procgen:coinrun", "easy", "ppo-2x-steps"), **changes
+    )
+    assert weak == dataclasses.replace(
+        configure("procgen:coinrun", "easy"), distill_coef=0.1, **changes
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seed": 3}, "unknown key 'seed'.*seeds"),
+        ({"seeds": 0}, "seeds must be a whole number of at least 1, got 0"),
+        ({"seeds": True}, "seeds must be a whole number of at least 1, got True"),
+        ({"seeds_per_run": 4}, "seeds_per_run must divide seeds = 2, got 4"),
+        ({"retries": -1}, "retries must be a whole number of at least 0, got -1"),
+        ({"games": {}}, r"games must hold at least one table, such as \[games.coinrun\]"),
+        ({"games": 3}, "games must be a table, got 3"),
+        ({"games": {"a": 3}}, "games.a must be a table, got 3"),
+        ({"games": {"a/b": {}}}, "games: a name becomes a folder, .*got 'a/b'"),
+        ({"algorithms": {"..": {}}}, "algorithms: a name becomes a folder, .*got '..'"),
+        ({"resources": {"gpu": 1}}, "resources: unknown key 'gpu'.*gpus"),
+        ({"resources": {"cpus": -2}}, "resources: cpus must be finite and at least 0, got -2"),
+        ({"settings": {}}, "game two, algorithm mdpo: env must be given"),
+        ({"settings": {"env": "atari"}}, "algorithm mdpo: unknown env 'atari'"),
+        ({"settings": {"env": "procgen:coinrum"}}, "unknown env 'procgen:coinrum'.*coinrun"),
+        ({"settings": {**SMALL, "updatez": 3}}, "unknown key 'updatez'.*updates"),
+        ({"settings": {**SMALL, "updates": "3"}}, "updates must be a whole number, got '3'"),
+        ({"settings": {**SMALL, "first_seed": 3}}, "first_seed is no setting here"),
+        ({"algorithms": {"x": {"agents": 1}}}, "algorithm x: distill_coef must be 0 for one agent"),
+        (
+            {"settings": {}, "games": {"c": {"env": "procgen:coinrun"}}, "seeds_per_run": 2},
+            "seeds_per_run must be 1 on Procgen, got 2",
+        ),
+        (
+            {
+                "settings": {},
+                "games": {"c": {"env": "procgen:coinrun"}},
+                "algorithms": {"x": {"algorithm": "mdpoo"}},
+            },
+            "algorithm x: unknown algorithm 'mdpoo'.*mdpo",
+        ),
+    ],
+)
+def test_wrong_files_are_named(changes, words):
+    with pytest.raises(ValueError, match=words):
+        plan_of(content(**changes))
+
+
+def test_a_file_that_is_no_toml_is_named(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text("seeds = = 3")
+    with pytest.raises(ValueError, match=r"sweep.toml must be TOML: .*line 1"):
+        load_plan(path)
+
+
+# Workers
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_run_is_the_same_wherever_it_is_kept_and_however_often_it_dies(
+    small_run, tmp_path, scheme
+):
+    torch.set_num_threads(1)
+    train(small_run.config, tmp_path / "undisturbed")
+
+    def dying_at(update):
+        def report(value):
+            if value["update"] == update:
+                raise SystemError
+
+        return report
+
+    where = f"{scheme}{tmp_path / 'store'}"
+    for update in (2, 4, 11):  # before, soon after, and long after a checkpoint
+        with pytest.raises(SystemError):
+            work(small_run, where, dying_at(update))
+    note = work(small_run, where)
+    folder = tmp_path / "store" / small_run.name
+    assert note["started_at"] == [0, 0, 3, 9]
+    assert note["update"] == 12
+    assert note["digests"] == digests(folder) == digests(tmp_path / "undisturbed")
+    assert len(note["digests"]) == 6
+    assert json.loads((folder / NOTE).read_text()) == note
+    assert not list(folder.rglob("*.partial"))
+
+
+def test_a_worker_that_was_overtaken_stops(small_run, tmp_path):
+    where = f"file://{tmp_path}"
+
+    def somebody_else(value):
+        if value["update"] == 2:
+            path = tmp_path / small_run.name / NOTE
+            path.write_text(json.dumps({"update": 9, "seconds": 1.0, "started_at": [0]}))
+
+    with pytest.raises(RuntimeError, match="another worker has come further with two/mdpo/seed0"):
+        work(small_run, where, somebody_else)
+
+
+def test_a_run_with_other_settings_is_left_alone(small_run, tmp_path):
+    work(small_run, tmp_path)
+    before = (tmp_path / small_run.name / "checkpoint.safetensors").read_bytes()
+    other = dataclasses.replace(
+        small_run, config=dataclasses.replace(small_run.config, learning_rate=0.1)
+    )
+    with pytest.raises(FileExistsError, match="holds a run with other settings"):
+        work(other, tmp_path)
+    with pytest.raises(FileExistsError, match="holds a run with other settings"):
+        load_states(Plan((other,), Resources(), 0), open_store(str(tmp_path)))
+    assert (tmp_path / small_run.name / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_a_url_that_fsspec_does_not_know_is_named():
+    with pytest.raises(ValueError, match="nowhere://x cannot be used"):
+        open_store("nowhere://x")
+
+
+def test_a_calibration_leaves_nothing_behind(small_run, monkeypatch, tmp_path):
+    monkeypatch.setattr(job, "_CALIBRATION_SECONDS", 0.0)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    assert 0 < calibrate_job(lambda value: None, small_run.config.to_json(), 1) < 10
+    assert not list(tmp_path.iterdir())
+
+
+# Estimates and states
+
+
+class FakeCluster:
+    """Answers every job with a number that its place in the list says."""
+
+    def __init__(self, answers, slots):
+        self.answers, self._slots = answers, slots
+
+    def slots(self, resources):
+        return self._slots
+
+    def run(self, jobs, resources, *, retries):
+        self.asked = [job.name for job in jobs]
+        yield None
+        for asked in jobs:
+            yield Outcome(asked.name, *self.answers[asked.name])
+
+
+def states_of(plan, notes):
+    states = [State(run) for run in plan.runs]
+    for state, (update, seconds) in zip(states, notes, strict=True):
+        note = {"update": update, "seconds": seconds, "started_at": [0]}
+        state.learn(note | ({"digests": {}} if update == 12 else {}))
+    return states
+
+
+def test_an_estimate_measures_only_what_no_run_has_shown():
+    plan = plan_of(content(games={"four": {}}))  # mdpo, ppo, mdpo, ppo
+    states = states_of(plan, [(12, 24.0), (0, 0.0), (6, 12.0), (0, 0.0)])
+    cluster = FakeCluster({"four/ppo": (0.5, None)}, slots=2)
+    found = estimate(plan, states, cluster)
+    assert cluster.asked == ["four/ppo"]
+    assert found.seconds_per_update == {("four", "mdpo"): 2.0, ("four", "ppo"): 0.5}
+    assert found.run_seconds == 12 * 0.5 + 6 * 2.0 + 12 * 0.5
+    assert found.wall_seconds == 12.0  # 6 and then 6 beside 12
+    words = estimate_words(dataclasses.replace(found, run_seconds=7200), Resources(2, 0.25))
+    assert "4.00 CPU hours and 0.50 GPU hours" in words
+    assert share_done(states, found) == pytest.approx((24 + 12) / (24 + 24 + 6 + 6))
+    assert status_line(states) == "4 runs: 1 finished, 1 stopped, 2 waiting; 18 of 48 updates"
+
+
+def test_a_calibration_that_fails_says_so():
+    plan = plan_of(content(games={"four": {}}, algorithms={"mdpo": {}}))
+    cluster = FakeCluster({"four/mdpo": (None, "MemoryError: no")}, slots=1)
+    with pytest.raises(RuntimeError, match="short training of four/mdpo failed: MemoryError: no"):
+        estimate(plan, [State(run) for run in plan.runs], cluster)
+
+
+def test_makespan_takes_the_next_job_as_soon_as_a_slot_is_free():
+    assert makespan([3, 1, 1, 1, 4], 2) == 7
+    assert makespan([3, 1], 5) == 3
+    assert makespan([], 2) == 0
+
+
+# The command, without Ray
+
+
+def test_a_dry_run_and_a_status_start_nothing(tmp_path, capsys):
+    path = tmp_path / "sweep.toml"
+    path.write_text(FILE.format(updates=2, every=1))
+    output = tmp_path / "out"
+    for flags in (["--dry-run", "--no-calibration"], ["--status"]):
+        assert main(["sweep", str(path), "--output", str(output), *flags]) == 0
+        assert "2 waiting" in capsys.readouterr().out
+    assert not output.exists()
+
+
+def test_finished_sweeps_need_no_ray_and_can_be_fetched(tmp_path, capsys):
+    path, url = tmp_path / "sweep.toml", f"file://{tmp_path / 'there'}"
+    path.write_text(FILE.format(updates=2, every=1))
+    assert main(["sweep", str(path), "--output", url, "--fetch", str(tmp_path / "here")]) == 2
+    assert "--fetch needs finished runs, and none is yet" in capsys.readouterr().err
+    runs = load_plan(path).runs
+    for run in runs:
+        work(run, url)
+    assert main(["sweep", str(path), "--output", url]) == 0
+    assert "2 finished" in capsys.readouterr().out
+    command = ["sweep", str(path), "--output", url, "--fetch", str(tmp_path / "here")]
+    assert main(command) == 0
+    assert digests(tmp_path / "here" / runs[0].name) == digests(tmp_path / "there" / runs[0].name)
+    assert main(command) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["missing.toml"], "missing.toml: No such file or directory"),
+        (["sweep.toml", "--address", "nowhere"], 'address must be "auto" or HOST:PORT'),
+        (["sweep.toml", "--address", "127.0.0.1:9"], "no Ray cluster at '127.0.0.1:9'"),
+        (["sweep.toml", "--output", "what://x"], "what://x cannot be used"),
+        (["sweep.toml", "--output", "sweep.toml"], "sweep.toml: Not a directory"),
+    ],
+)
+def test_wrong_arguments_are_one_line(arguments, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweep.toml").write_text(FILE.format(updates=2, every=1))
+    assert main(["sweep", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+# The command, on real clusters
+
+
+@pytest.fixture
+def eager_workers(monkeypatch):
+    """Ray's workers make way for all other processes, and so for other tests; these do not."""
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+
+
+@contextmanager
+def two_nodes():
+    """A Ray cluster of a head and two nodes with one processor each; yields it and the nodes."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        yield cluster, [cluster.add_node(num_cpus=1) for _ in range(2)]
+    finally:
+        cluster.shutdown()
+
+
+@contextmanager
+def sweeping(path, output, *flags):
+    """`mdpo sweep` in a process of its own."""
+    command = [sys.executable, "-m", "experiments.cli", "sweep", str(path), "--output", str(output)]
+    with subprocess.Popen(
+        [*command, "--no-calibration", *flags], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_until(condition, process, seconds=120.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.stdout.read().decode()
+        time.sleep(0.05)
+
+
+def notes(output):
+    return [json.loads(path.read_text()) for path in sorted(output.rglob(NOTE))]
+
+
+def undisturbed(path, folder):
+    """The digests of every run, trained in this process without Ray."""
+    torch.set_num_threads(1)
+    found = []
+    for run in load_plan(path).runs:
+        train(run.config, folder / run.name)
+        found.append(digests(folder / run.name))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_runs_of_a_node_that_is_removed_go_on_elsewhere_to_the_same_bits(
+    eager_workers, tmp_path, scheme
+):
+    path, output = tmp_path / "sweep.toml", tmp_path / "out"
+    path.write_text(FILE.format(updates=300, every=20))
+    with (
+        two_nodes() as (cluster, nodes),
+        sweeping(path, f"{scheme}{output}", "--address", cluster.address) as process,
+    ):
+
+        def both_run():
+            return len(notes(output)) == 2 and all(n["update"] >= 20 for n in notes(output))
+
+        wait_until(both_run, process)
+        cluster.remove_node(nodes[0], allow_graceful=False)
+        assert process.wait(timeout=180) == 0, process.stdout.read().decode()
+    starts = sorted(n["started_at"] for n in notes(output))
+    assert sorted(map(len, starts)) == [1, 2]
+    assert max(starts, key=len)[1] >= 20  # it did not begin again
+    assert [n["digests"] for n in notes(output)] == undisturbed(path, tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_goes_on_and_finished_runs_stay_untouched(eager_workers, tmp_path):
+    path, output = tmp_path / "sweep.toml", tmp_path / "out"
+    path.write_text(FILE.format(updates=200, every=10))
+    first = load_plan(path).runs[0]
+    work(first, output)
+    finished = {p: p.stat().st_mtime_ns for p in (output / first.name).rglob("*") if p.is_file()}
+    with sweeping(path, output) as process:
+        wait_until(lambda: len(notes(output)) == 2 and notes(output)[1]["update"] >= 10, process)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with sweeping(path, output) as process:
+        text = process.stdout.read().decode()
+        assert process.wait() == 0, text
+    assert "2 finished" in text
+    assert notes(output)[1]["started_at"][1] >= 10
+    assert [n["digests"] for n in notes(output)] == undisturbed(path, tmp_path / "undisturbed")
+    assert finished == {
+        p: p.stat().st_mtime_ns for p in (output / first.name).rglob("*") if p.is_file()
+    }
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_is_named_and_the_others_finish(eager_workers, tmp_path):
+    path, output = tmp_path / "sweep.toml", tmp_path / "out"
+    text = FILE.format(updates=4, every=2) + "[algorithms.wild]\nlearning_rate = 1e30\n"
+    path.write_text(text.replace("seeds = 2", "seeds = 1"))
+    with sweeping(path, output) as process:
+        text = process.stdout.read().decode()
+        assert process.wait() == 1, text
+    assert "maze/wild/seed0 failed: ArithmeticError: training diverged at update" in text
+    assert "1 finished, 1 failed" in text
+    assert [n["update"] for n in notes(output) if "digests" in n] == [4]
