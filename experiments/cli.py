@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from experiments.config import CONFIG_FILE
+from experiments.pixelgrid import commands as pixelgrid_commands
 from experiments.pixelgrid.config import TrainConfig
 from experiments.procgen import commands
 from experiments.procgen.config import PREFIX, ProcgenConfig
@@ -190,6 +191,7 @@ COMMANDS: dict[str, type[command_line.Command]] = {
     "chain": Chain,
     "demo": Demo,
     "sweep": SweepCommand,
+    **pixelgrid_commands.COMMANDS,
     **commands.COMMANDS,
 }
 

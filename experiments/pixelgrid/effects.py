@@ -1,0 +1,160 @@
+"""What mutual distillation changes: paired differences over seeds, by game, N and alpha.
+
+Four questions, of which the last three are at equal environment steps in total.  All intervals are
+Student's over paired seeds; which differences are decided is said after Holm's correction for all
+comparisons of one measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from experiments.pixelgrid.finals import Final
+from experiments.results import Interval, interval
+
+
+@dataclass(frozen=True)
+class Question:
+    """Left minus right.
+
+    Attributes:
+        left: policy of the agents that distil.
+        right: policy of the control.
+        single: whether the control is one agent with the steps of all, instead of as many agents
+            that do not distil.
+    """
+
+    name: str
+    left: str
+    right: str
+    single: bool
+
+
+QUESTIONS = (
+    Question(
+        "a distilled agent − an independent agent, steps of each equal", "agent", "agent", False
+    ),
+    Question("mixture of distilled − mixture of independent agents", "mixture", "mixture", False),
+    Question("a distilled agent − one agent with the steps of all", "agent", "agent", True),
+    Question("mixture of distilled − one agent with the steps of all", "mixture", "agent", True),
+)
+CONTROL = Question(
+    "mixture of independent agents − one agent with the steps of all", "mixture", "agent", True
+)
+"""What many agents do without distillation."""
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One difference; `decided` is whether it differs from 0 after the correction."""
+
+    question: Question
+    game: str
+    agents: int
+    distill_coef: float
+    measure: str
+    difference: Interval
+    decided: bool = False
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 if decided, else 0."""
+        return int(np.sign(self.difference.mean)) if self.decided else 0
+
+
+def effects(finals: Sequence[Final], measure: str) -> list[Effect]:
+    """All comparisons that the table allows, of one measure, corrected for their number.
+
+    Raises:
+        ValueError: no two rows can be compared.
+    """
+    found = [
+        Effect(
+            question=question,
+            game=left.game,
+            agents=left.agents,
+            distill_coef=left.distill_coef,
+            measure=measure,
+            difference=_paired(left, right, measure),
+        )
+        for question in (*QUESTIONS, CONTROL)
+        for left in finals
+        if left.agents > 1
+        and left.policy == question.left
+        and (left.distill_coef > 0) != (question is CONTROL)
+        for right in finals
+        if _is_control(right, left, question)
+    ]
+    if not found:
+        raise ValueError("the table must hold agents that distil and a control of the same game")
+    decided = holm([effect.difference.p for effect in found])
+    return [replace(e, decided=bool(d)) for e, d in zip(found, decided, strict=True)]
+
+
+def _is_control(right: Final, left: Final, question: Question) -> bool:
+    agents, steps = (1, left.agents * left.steps) if question.single else (left.agents, left.steps)
+    return (
+        right.game == left.game
+        and right.policy == question.right
+        and right.distill_coef == 0
+        and (right.agents, right.steps) == (agents, steps)
+    )
+
+
+def _paired(left: Final, right: Final, measure: str) -> Interval:
+    if not np.array_equal(left.seeds, right.seeds):
+        raise ValueError(
+            f"{left.algorithm} and {right.algorithm} of {left.game} must have the same seeds to be"
+            f" paired, got {len(left.seeds)} and {len(right.seeds)}"
+        )
+    return interval(left.values[measure] - right.values[measure])
+
+
+def holm(p: Sequence[float], level: float = LEVEL) -> np.ndarray:
+    """Which hypotheses Holm's step-down procedure rejects, [hypothesis].
+
+    The probability of any wrong rejection is at most `level`, however the p-values depend on each
+    other (Holm 1979).  A p-value that is nan is not rejected.
+    """
+    values = np.nan_to_num(np.asarray(p, dtype=float), nan=1.0)
+    order = np.argsort(values)
+    thresholds = level / np.arange(len(values), 0, -1)
+    passes = np.cumprod(values[order] <= thresholds).astype(bool)
+    rejected = np.zeros(len(values), dtype=bool)
+    rejected[order] = passes
+    return rejected
+
+
+def sentences(found: Sequence[Effect], word: str) -> list[str]:
+    """For each question how many differences are decided which way, and where.
+
+    Args:
+        found: of one measure.
+        word: what the measure is called.
+    """
+    lines = []
+    for question in (*QUESTIONS, CONTROL):
+        mine = [e for e in found if e.question == question]
+        if not mine:
+            continue
+        up, down = ([e for e in mine if e.sign == s] for s in (1, -1))
+        lines.append(
+            f"{word}, {question.name}: higher in {len(up)}{_where(up)}, lower in"
+            f" {len(down)}{_where(down)}, undecided in {len(mine) - len(up) - len(down)} of"
+            f" {len(mine)}."
+        )
+    return lines
+
+
+def _where(found: Sequence[Effect]) -> str:
+    """By game, the N and alpha of effects."""
+    games: dict[str, list[str]] = {}
+    for e in found:
+        alpha = f"/{e.distill_coef:g}" if e.distill_coef else ""
+        games.setdefault(e.game, []).append(f"{e.agents}{alpha}")
+    places = "; ".join(f"{game}: {', '.join(cells)}" for game, cells in games.items())
+    return f" ({places})" if places else ""

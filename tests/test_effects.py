@@ -1,0 +1,202 @@
+"""Finals and effects: the table of a sweep, paired differences, Holm's correction, the picture."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from experiments.audit import audit_run
+from experiments.cli import main
+from experiments.pixelgrid.effects import CONTROL, QUESTIONS, effects, holm, sentences
+from experiments.pixelgrid.finals import COLUMNS, MEASURES, finals_of, read_finals, to_csv
+from experiments.pixelgrid.train import train
+from experiments.sweep.plan import plan_of
+from mdtheory.cluster import Resources
+
+ALGORITHMS = {
+    "ppo": {"agents": 1, "distill_coef": 0.0},
+    "ppo-2x-steps": {"agents": 1, "distill_coef": 0.0, "n_envs": 8},
+    "ensemble2": {"agents": 2, "distill_coef": 0.0},
+    "mdpo2": {"agents": 2, "distill_coef": 1.0},
+}
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """A small finished sweep: its plan, its folder, and its table."""
+    folder = tmp_path_factory.mktemp("sweep")
+    plan = plan_of(
+        {
+            "seeds": 4,
+            "seeds_per_run": 2,
+            "settings": {
+                "env": "pixelgrid", "n_envs": 4, "rollout_steps": 16, "updates": 3, "hidden": 8,
+                "pixelgrid": {"size": 3},
+            },
+            "games": {"two": {"pixelgrid": {"train_renderings": 2}}, "four": {}},
+            "algorithms": ALGORITHMS,
+        }
+    )  # fmt: skip
+    assert plan.resources == Resources()
+    for run in plan.runs:
+        train(run.config, folder / run.name)
+    rows, audited = finals_of(plan, folder)
+    table = folder / "finals.csv"
+    table.write_text(to_csv(rows))
+    assert audited.violations == 0
+    assert audited.checked > 0
+    return plan, folder, table
+
+
+def test_the_table_has_the_audits_last_numbers(sweep):
+    _, folder, table = sweep
+    finals = {(f.game, f.algorithm, f.policy): f for f in read_finals(table)}
+    assert len(finals) == 2 * (1 + 1 + 2 + 2)
+    one = finals["two", "mdpo2", "agent"]
+    assert (one.agents, one.distill_coef, one.steps) == (2, 1.0, 3 * 64)
+    assert one.seeds.tolist() == [0, 1, 2, 3]
+    audits = [audit_run(folder / "two" / "mdpo2" / f"seed{k}") for k in (0, 2)]
+    for name in MEASURES:
+        expected = np.concatenate([a.values[name][-1].mean(axis=-1) for a in audits])
+        np.testing.assert_allclose(one.values[name], expected, atol=1e-6)
+        mixture = np.concatenate([a.ensemble[name][-1] for a in audits])
+        np.testing.assert_allclose(
+            finals["two", "mdpo2", "mixture"].values[name], mixture, atol=1e-6
+        )
+
+
+def test_each_question_compares_what_it_says(sweep):
+    finals = {(f.game, f.algorithm, f.policy): f for f in read_finals(sweep[2])}
+    sides = [
+        (QUESTIONS[0], ("mdpo2", "agent"), ("ensemble2", "agent")),
+        (QUESTIONS[1], ("mdpo2", "mixture"), ("ensemble2", "mixture")),
+        (QUESTIONS[2], ("mdpo2", "agent"), ("ppo-2x-steps", "agent")),
+        (QUESTIONS[3], ("mdpo2", "mixture"), ("ppo-2x-steps", "agent")),
+        (CONTROL, ("ensemble2", "mixture"), ("ppo-2x-steps", "agent")),
+    ]
+    for measure in ("heldout_return", "mean_robustness"):
+        found = effects(list(finals.values()), measure)
+        assert len(found) == 2 * len(sides)
+        for question, left, right in sides:
+            [e] = [e for e in found if e.question == question and e.game == "four"]
+            a, b = (finals[("four", *side)].values[measure] for side in (left, right))
+            test = scipy.stats.ttest_rel(a, b)
+            interval = test.confidence_interval()
+            assert e.difference.mean == pytest.approx((a - b).mean())
+            assert e.difference.p == pytest.approx(test.pvalue)
+            assert (e.difference.low, e.difference.high) == pytest.approx(
+                (interval.low, interval.high)
+            )
+            assert e.decided == (e.sign != 0)
+
+
+def test_holm_rejects_step_by_step():
+    assert holm([0.01, 0.04, 0.03, 0.005], 0.05).tolist() == [True, False, False, True]
+    assert holm([0.04, 0.02], 0.05).tolist() == [True, True]
+    assert holm([0.03, 0.03], 0.05).tolist() == [False, False]  # a bare 5 % would take both
+    assert holm([np.nan, 0.001], 0.05).tolist() == [False, True]
+    assert holm([]).tolist() == []
+
+
+def test_holm_is_rarely_wrong_where_nothing_is_true():
+    p = np.random.default_rng(0).random((4000, 20))
+    wrong = np.mean([holm(row).any() for row in p])
+    assert 0.035 < wrong < 0.06
+    assert np.mean((p < 0.05).any(axis=1)) > 0.6  # what the correction is for
+
+
+def test_sentences_count_what_was_decided(tmp_path):
+    table = tmp_path / "finals.csv"
+    table.write_text(made_up(shift=0.1))
+    found = effects(read_finals(table), "heldout_return")
+    lines = sentences(found, "held-out return")
+    assert lines[0].startswith(
+        f"held-out return, {QUESTIONS[0].name}: higher in 1 (g: 2/1), lower in 0, undecided in 0 of"
+    )
+    table.write_text(made_up(shift=0.0))
+    assert "undecided in 1 of 1" in sentences(effects(read_finals(table), "gap"), "gap")[0]
+
+
+def made_up(shift):
+    """A table in which distilled agents differ from independent ones by `shift` and some noise."""
+    noise = np.random.default_rng(1).normal(scale=0.001, size=(2, 8))
+    rows = [",".join(COLUMNS)]
+    for k, (algorithm, alpha) in enumerate((("ensemble2", 0.0), ("mdpo2", 1.0))):
+        for seed in range(8):
+            value = 0.5 + k * shift + noise[k, seed]
+            rows.append(f"g,{algorithm},2,{alpha},64,agent,{seed}," + ",".join([str(value)] * 6))
+    return "\n".join(rows) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.replace("heldout_return,", "x,"), "column heldout_return is missing"),
+        (lambda t: t.replace(",64,", ",6.5,", 1), "line 2, column steps, must be a whole number"),
+        (lambda t: t.replace("0.5", "nan", 1), "line 2, column .* must be a finite number, got"),
+        (lambda t: t.replace("agent,1,", "agent,0,"), "seed 0 of g, ensemble2, agent must stand"),
+        (lambda t: t.split("\n", 1)[0] + "\n", "has no rows"),
+        (lambda t: "\n".join(t.split("\n")[:9]) + "\n", "must hold agents that distil and a"),
+        (lambda t: "\n".join(t.split("\n")[:-2]) + "\n", "must have the same seeds to be paired"),
+    ],
+)
+def test_wrong_tables_are_named(change, words, tmp_path, capsys):
+    table = tmp_path / "finals.csv"
+    table.write_text(change(made_up(0.1)))
+    assert main(["effects", str(table)]) == 2
+    error = capsys.readouterr().err
+    assert re.search(words, error)
+    assert error.count("\n") == 1
+
+
+def test_the_commands_write_table_and_picture_once(sweep, tmp_path, capsys):
+    _, folder, table = sweep
+    file = tmp_path / "sweep.toml"
+    file.write_text(
+        """
+seeds = 4
+seeds_per_run = 2
+[settings]
+env = "pixelgrid"
+n_envs = 4
+rollout_steps = 16
+updates = 3
+hidden = 8
+pixelgrid.size = 3
+[games.two]
+pixelgrid.train_renderings = 2
+[algorithms.mdpo2]
+"""
+    )
+    new, picture = tmp_path / "new.csv", tmp_path / "effects.png"
+    command = ["finals", str(file), "--runs", str(folder), "--table", str(new)]
+    assert main(command) == 0
+    assert "8 rows" in capsys.readouterr().out
+    assert set(new.read_text().split("\n")) < set(table.read_text().split("\n"))
+    assert main(command) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main(["effects", str(table), "--picture", str(picture)]) == 0
+    assert "undecided in" in capsys.readouterr().out
+    assert picture.stat().st_size > 10_000
+    assert main(["effects", str(table), "--picture", str(picture)]) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_a_sweep_that_is_not_finished_is_named(sweep, tmp_path, capsys):
+    file = tmp_path / "sweep.toml"
+    file.write_text('seeds = 1\n[settings]\nenv = "pixelgrid"\n[games.g]\n[algorithms.a]\n')
+    assert main(["finals", str(file), "--runs", str(tmp_path)]) == 2
+    assert "g/a/seed0 is no run of `mdpo train`" in capsys.readouterr().err
+    plan = plan_of(
+        {
+            "settings": {"env": "pixelgrid", "updates": 4, "evaluate_every": 2},
+            "games": {"g": {}},
+            "algorithms": {"a": {}},
+        }
+    )
+    train(plan.runs[0].config, tmp_path / plan.runs[0].name, stop_after=2)
+    with pytest.raises(ValueError, match="is not finished: 2 of 4 updates"):
+        finals_of(plan, tmp_path)
