@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: demo test lint proofs bench clean
+.PHONY: demo test lint site proofs bench clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed: pyproject.toml constraints.txt procgen.txt
@@ -25,6 +25,10 @@ lint: $(VENV)/.installed
 test: $(VENV)/.installed lint
 	$(BIN)/pytest -n 2 --dist loadfile
 
+site: $(VENV)/.installed  ## the documentation: build/site/index.html, under a minute
+	$(BIN)/sphinx-build -c docs/site -b html -d build/doctrees -j 2 -n -W --keep-going --quiet . build/site
+	@echo build/site/index.html
+
 proofs:  ## Coq checks every proof from clean: about a minute, without .venv
 	$(PYTHON) proofs/check.py
 
@@ -32,4 +36,4 @@ bench: $(VENV)/.installed
 	$(BIN)/pytest benchmarks --benchmark-enable --benchmark-only --doctest-glob='' -m 'not slow'
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache

@@ -15,7 +15,7 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
-from experiments.config import CONFIG_FILE
+from experiments.config import CONFIG_FILE, require_runs
 from experiments.pixelgrid import commands as pixelgrid_commands
 from experiments.pixelgrid.config import TrainConfig
 from experiments.procgen import commands
@@ -81,7 +81,7 @@ class Report:
     """Train the agents of `mdtheory demo shrinkage` too and show them (half a minute)."""
 
     def run(self) -> int:
-        _require_runs(self.runs)
+        require_runs(self.runs)
         path = files.new_file(self.output or self.runs[0] / "report.html", force=self.force)
         _write_report(self.runs, path, shrinkage=self.shrinkage)
         return 0
@@ -101,8 +101,9 @@ class Chain:
     def run(self) -> int:
         from experiments import chain, chain_words
         from experiments.figures import chain_figure
+        from mdtheory.report import style
 
-        _require_runs(self.runs)
+        require_runs(self.runs)
         picture = None if self.picture is None else files.new_picture(self.picture, self.force)
         names = [run.name for run in self.runs]
         if len(set(names)) < len(names):
@@ -110,8 +111,7 @@ class Chain:
         pairs = zip(self.runs, names, strict=True)
         chains = [chain.chain_of(run, name=name) for run, name in pairs]
         if picture is not None:
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            chain_figure(chains).savefig(picture)
+            style.save(chain_figure(chains), picture)
         console = Console()
         console.print(chain_words.terminal_table(chains))
         for text in (chain_words.CAPTION, *chain_words.sentences(chains)):
@@ -160,16 +160,10 @@ def demo_configs(seeds: int, updates: int) -> dict[str, TrainConfig]:
     return {"ppo": independent, "mdpo": distilled, "ppo-2x-steps": single}
 
 
-def _require_runs(runs: Sequence[Path]) -> None:
-    if not runs:
-        raise ValueError("give at least one run, a folder written by `mdpo train`")
-
-
 def _write_report(runs: Sequence[Path], path: Path, *, shrinkage: bool) -> None:
     from experiments.report import build_page
 
     page, tables = build_page(runs, _study() if shrinkage else None)
-    path.parent.mkdir(parents=True, exist_ok=True)
     files.write_atomically(path, page.encode())
     console = Console()
     for table in tables:

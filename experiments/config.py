@@ -11,7 +11,7 @@ import json
 import math
 import shlex
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -144,6 +144,12 @@ def _from_object(kind: type, content: Any) -> Any:
             value = tuple(value)
         fields[key] = _from_object(known[key], value) if nested else value
     return kind(**fields)
+
+
+def require_runs(runs: Sequence[Path]) -> None:
+    """Raise ValueError if there is no run to look at."""
+    if not runs:
+        raise ValueError("give at least one run, a folder written by `mdpo train`")
 
 
 def changed_flags(value: Any, default: Any, prefix: str = "") -> list[str]:

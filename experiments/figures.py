@@ -20,14 +20,6 @@ from mdtheory.report import style
 from mdtheory.report.ladder import LadderRow, ladder_figure
 from mdtheory.statements import GAP_BOUNDS
 
-RUN_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-
-
-def _plain(name: str) -> str:
-    """A run's name as matplotlib shows it to the letter: no mathematics, no hidden labels."""
-    shown = name.replace("$", r"\$")
-    return f" {shown}" if shown.startswith("_") else shown
-
 
 def _curve(axis: Any, audit: Audit, name: str, **line: Any) -> None:
     """Mean over seeds of an agents' average, with its 95 % interval as a band."""
@@ -40,7 +32,7 @@ def curves_figure(audits: Sequence[Audit], name: str, ylabel: str) -> Figure:
     """One quantity over training, a line per run; for returns also the optimum."""
     figure, axis = style.new_figure(4.8, 3.4)
     for audit, color in zip(audits, _colours(audits), strict=True):
-        _curve(axis, audit, name, color=color, label=_plain(audit.name))
+        _curve(axis, audit, name, color=color, label=style.literal(audit.name))
     if name == "train_return":
         best = float(np.mean(audits[0].optimal_return))
         axis.axhline(best, color="#555555", linewidth=0.8, linestyle=":", label="optimal")
@@ -65,7 +57,7 @@ def bounds_figure(audit: Audit) -> Figure:
     _curve(axis, audit, "gap", color=style.COLOURS["gap"], linewidth=2, label="true gap")
     axis.set_yscale("log")
     axis.set_ylim(bottom=1e-3)
-    axis.set_title(_plain(audit.name), fontsize=8.5)
+    axis.set_title(style.literal(audit.name), fontsize=8.5)
     axis.set_xlabel("updates")
     axis.set_ylabel("gap and bounds, in return (log scale)")
     figure.legend(loc="outside upper center", ncols=4, fontsize=7.5, columnspacing=1)
@@ -78,7 +70,7 @@ def differences_figure(comparisons: Sequence[Comparison]) -> Figure:
     figure, axis = style.new_figure(4.8, 0.16 * len(names) * len(comparisons) + 1.6)
     for row, name in enumerate(names):
         for rank, (comparison, color) in enumerate(
-            zip(comparisons, itertools.cycle(RUN_COLOURS), strict=False)
+            zip(comparisons, itertools.cycle(style.RUN_COLOURS), strict=False)
         ):
             found = comparison.differences[name]
             height = row + 0.7 * ((rank + 0.5) / len(comparisons) - 0.5)
@@ -89,7 +81,7 @@ def differences_figure(comparisons: Sequence[Comparison]) -> Figure:
                 "o",
                 color=color,
                 markersize=4,
-                label=_plain(comparison.name) if row == 0 else None,
+                label=style.literal(comparison.name) if row == 0 else None,
             )
     axis.axvline(0, color="#333333", linewidth=0.8)
     axis.locator_params(axis="x", nbins=5)
@@ -107,7 +99,7 @@ def vacuity_figure(audits: Sequence[Audit]) -> Figure:
         last = {name: float(values[-1].mean()) for name, values in audit.values.items()}
         rows.append(
             LadderRow(
-                label=_plain(audit.name).replace("-", "-\n", 1),
+                label=style.literal(audit.name).replace("-", "-\n", 1),
                 bounds={s.id: last[s.id] / last["A0"] for s in GAP_BOUNDS},
                 gap=last["gap"] / last["A0"],
             )
@@ -131,13 +123,13 @@ def chain_figure(chains: Sequence[Chain]) -> Figure:
     n_runs, steps = len(chains), [chain.steps for chain in chains]
     heights = _chain_heights(steps[0], n_runs)
     figure, axis = style.new_figure(9.4, 0.27 * (heights[-1] + n_runs) + 1.3)
-    labels = [f"{_plain(chain.name)}, α = {chain.config.distill_coef:g}" for chain in chains]
+    labels = [f"{style.literal(chain.name)}, α = {chain.config.distill_coef:g}" for chain in chains]
     aside = 165 + 4.6 * max(map(len, labels))  # points; where the rows' names begin
     left, right = _chain_limits(steps)
     for row, height in enumerate(heights):
         of_runs = [own[row] for own in steps]
         _chain_row(axis, of_runs, height, right, aside)
-        for k, (step, colour) in enumerate(zip(of_runs, itertools.cycle(RUN_COLOURS))):
+        for k, (step, colour) in enumerate(zip(of_runs, itertools.cycle(style.RUN_COLOURS))):
             _chain_marks(axis, step, height + k, colour, left)
     places = [height + k for height in heights for k in range(n_runs)]
     axis.set_yticks(places, labels * len(heights), fontsize=7.5)
@@ -273,4 +265,4 @@ def renderings_figure(audit: Audit, *, n_states: int = 3, per_split: int = 4) ->
 
 
 def _colours(audits: Sequence[Audit]) -> list[str]:
-    return [RUN_COLOURS[i % len(RUN_COLOURS)] for i in range(len(audits))]
+    return [style.RUN_COLOURS[i % len(style.RUN_COLOURS)] for i in range(len(audits))]

@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
-from experiments.figures import RUN_COLOURS, _plain
 from mdtheory.intervals import Band
 from mdtheory.report import style
 
@@ -160,7 +159,7 @@ def convergence_curve(runs: Sequence[RunCurves], *, command: str) -> Figure:
     words = style.wrapped(f"{CURVES_CAPTION} Made by: {command}", 9.4)
     agents = max(len(run.each_convergence) for run in runs)
     names = list(dict.fromkeys(run.name for run in runs))
-    colours = dict(zip(names, itertools.cycle(RUN_COLOURS), strict=False))
+    colours = dict(zip(names, itertools.cycle(style.RUN_COLOURS), strict=False))
     legend = _curve_legend(colours, agents)
     rows = math.ceil(len(legend) / 3)
     figure, (left, right) = style.new_figure(
@@ -193,7 +192,7 @@ def _with_interval(name: str, found: Band, digits: int) -> str:
 
 def _rendering_styles(count: int) -> list[dict[str, Any]]:
     """Colour and marker of each rendering; the reference is dark and round."""
-    others = zip(range(count - 1), itertools.cycle(RUN_COLOURS), itertools.cycle(_MARKERS))
+    others = zip(range(count - 1), itertools.cycle(style.RUN_COLOURS), itertools.cycle(_MARKERS))
     looks = [(_REFERENCE, "o"), *((colour, marker) for _, colour, marker in others)]
     return [{"color": colour, "marker": marker, "linestyle": ""} for colour, marker in looks]
 
@@ -235,7 +234,7 @@ def _rendering_legend(renderings: Sequence[str]) -> list[Line2D]:
         zip(renderings, _rendering_styles(len(renderings)), strict=True)
     ):
         label = f"{name} (reference)" if f == 0 else name
-        handles.append(Line2D([], [], label=_plain(label), markersize=5, mew=0, **look))
+        handles.append(Line2D([], [], label=style.literal(label), markersize=5, mew=0, **look))
     return handles
 
 
@@ -270,7 +269,7 @@ def _curve_legend(colours: Mapping[str, str], agents: int) -> list[Line2D]:
     kinds = zip(range(agents if agents > 1 else 0), itertools.cycle(_LINES))
     return [
         *(
-            Line2D([], [], color=colour, linewidth=2, label=_plain(x))
+            Line2D([], [], color=colour, linewidth=2, label=style.literal(x))
             for x, colour in colours.items()
         ),
         *(Line2D([], [], linestyle=look, label=f"agent {k}", **grey) for k, look in kinds),

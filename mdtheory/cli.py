@@ -1,4 +1,4 @@
-"""`mdtheory`: check a problem file, attack a bound, run the toys, list toys and statements."""
+"""`mdtheory`: check a problem file, attack or survey bounds, run the toys, list what is there."""
 
 from __future__ import annotations
 
@@ -221,6 +221,64 @@ class Atlas:
 
 
 @dataclass(frozen=True)
+class Survey:
+    """Put millions of problems to all statements, or to your bounds, on all cores or a cluster.
+
+    Goes on where it was stopped, and ends with the same files. Exit status 0: no violation among
+    these problems (which is no proof); 1: a bound is violated.
+    """
+
+    problems: int = 10_000_000
+    """How many, a multiple of 500; more of them later extend the same survey."""
+    bound: tuple[str, ...] = ()
+    """These bounds instead of the statements: "gap <= A2 / 2", several if you like."""
+    output: Path = Path("runs/survey")
+    """Folder of this survey: survey.json, survey.svg, worst cases as problem files."""
+    seed: int = 0
+    """Of the problems."""
+    address: str | None = None
+    """A Ray cluster, "auto" or HOST:PORT; this machine's cores if left out."""
+    block: int = 10_000
+    """Problems of one job, a multiple of 500; without influence on the result."""
+    cpus: float = 1.0
+    """Processor cores that one job takes."""
+    retries: int = 3
+    """How often a block starts again whose worker or machine died."""
+    keep: int = 5
+    """Worst cases, and first violations, to keep of every bound."""
+    picture: Path | None = None
+    """Write the picture here (.svg, .png or .pdf) instead of survey.svg in the folder."""
+    force: bool = False
+    """Overwrite the picture that --picture names."""
+
+    def run(self) -> int:
+        from mdtheory.cluster import Resources
+        from mdtheory.survey import Settings, survey
+
+        picture = self.output / "survey.svg"
+        if self.picture is not None:
+            picture = files.new_picture(self.picture, self.force)
+        settings = Settings(seed=self.seed, bounds=self.bound, keep=self.keep)
+        with command_line.progress() as show:
+            found = survey(
+                settings,
+                self.output,
+                problems=self.problems,
+                block=self.block,
+                address=self.address,
+                resources=Resources(cpus=self.cpus),
+                retries=self.retries,
+                on_progress=show,
+            )
+        from mdtheory.survey.figure import save, survey_figure  # matplotlib is slow
+
+        save(survey_figure(found), picture)
+        Console().print(found.table())
+        print("\n".join([*found.lines(), f"picture: {picture}"]))
+        return 0 if found.holds else 1
+
+
+@dataclass(frozen=True)
 class Quantities:
     """List the quantities: name, symbol, domain, meaning. A bound as text may speak about those of
     a problem, a policy and a baseline."""
@@ -247,6 +305,7 @@ COMMANDS: dict[str, type[command_line.Command]] = {
     "demo": Demo,
     "refute": Refute,
     "atlas": Atlas,
+    "survey": Survey,
     "toys": Toys,
     "statements": Statements,
     "quantities": Quantities,

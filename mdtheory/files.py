@@ -69,7 +69,8 @@ def only_one(folder: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the file, flush to disk, then rename over it."""
+    """Write beside the file, flush to disk, then rename over it; the folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:
         with partial.open("wb") as file:

@@ -17,7 +17,6 @@ from rich.console import Console
 
 from experiments.envs.procgen import libenv
 from experiments.envs.procgen.renderings import ORIGINAL, Rendering
-from experiments.figures import RUN_COLOURS
 from experiments.procgen import evaluate
 from experiments.procgen.robustness import (
     _COLUMNS,
@@ -45,6 +44,7 @@ from experiments.procgen.robustness_summary import (
 )
 from mdtheory import files
 from mdtheory.intervals import Band, band, ratio_band
+from mdtheory.report.style import RUN_COLOURS
 from tests.procgen_scripted import (
     BLACK,
     CAMERA,

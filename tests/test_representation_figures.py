@@ -13,7 +13,6 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from experiments.figures import RUN_COLOURS
 from experiments.representation_figures import (
     AgentFeatures,
     RunCurves,
@@ -22,6 +21,7 @@ from experiments.representation_figures import (
 )
 from mdtheory.intervals import Band
 from mdtheory.report import style
+from mdtheory.report.style import RUN_COLOURS
 
 NAMES = ("day", "night", "fog")
 COMMAND = "mdpo representations run $1 --picture x.png"

@@ -47,7 +47,6 @@ class Finals:
         path = files.new_file(self.table, force=self.force)
         with command_line.progress() as show:
             rows, audited = finals_of(plan, self.runs or Path("runs") / self.file.stem, show)
-        path.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomically(path, to_csv(rows).encode())
         print(
             f"{len(rows):,} rows in {path}; {audited.violations:,} of {audited.checked:,} checks"
@@ -71,6 +70,7 @@ class Effects:
         from experiments.pixelgrid.effects import effects, sentences
         from experiments.pixelgrid.effects_figure import effects_figure
         from experiments.pixelgrid.finals import read_finals
+        from mdtheory.report import style
 
         picture = None if self.picture is None else files.new_picture(self.picture, self.force)
         finals = read_finals(self.table)
@@ -81,9 +81,8 @@ class Effects:
             for line in sentences(found[measure], word):
                 console.print(f"{line}\n", highlight=False, soft_wrap=True)
         if picture is not None:
-            picture.parent.mkdir(parents=True, exist_ok=True)
             command = shlex.join(["mdpo", "effects", str(self.table), "--picture", str(picture)])
-            effects_figure(found, MEASURES, command).savefig(picture)
+            style.save(effects_figure(found, MEASURES, command), picture)
             print(f"picture: {picture}")
         return 0
 

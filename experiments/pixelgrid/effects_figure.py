@@ -7,7 +7,6 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from experiments.figures import RUN_COLOURS
 from experiments.pixelgrid.effects import CONTROL, QUESTIONS, Effect, Question
 from mdtheory.report import style
 
@@ -98,4 +97,4 @@ def _panel(
 
 
 def _colour(setting: tuple[int, float], settings: Sequence[tuple[int, float]]) -> str:
-    return (*RUN_COLOURS, "#000000", "#999999")[list(settings).index(setting) % 8]
+    return (*style.RUN_COLOURS, "#000000", "#999999")[list(settings).index(setting) % 8]

@@ -11,10 +11,10 @@ import numpy as np
 
 from experiments.config import PPOConfig
 from experiments.envs.procgen.levels import LevelSet
-from experiments.figures import RUN_COLOURS
 from experiments.procgen.compare import algorithm_key, labels
 from experiments.procgen.config import ProcgenConfig
 from experiments.procgen.curves import Curves
+from mdtheory.report import style
 
 _SAMPLED = "test sampled"
 
@@ -50,7 +50,11 @@ def find_algorithms(runs: Iterable[Curves], levels: LevelSet) -> list[Algorithm]
     members = list(found.values())
     names = labels([_usual(runs[0].config, levels) for runs in members])
     return [
-        Algorithm(name + _on(runs[0], levels), RUN_COLOURS[i % len(RUN_COLOURS)], _by_game(runs))
+        Algorithm(
+            name + _on(runs[0], levels),
+            style.RUN_COLOURS[i % len(style.RUN_COLOURS)],
+            _by_game(runs),
+        )
         for i, (name, runs) in enumerate(zip(names, members, strict=True))
     ]
 

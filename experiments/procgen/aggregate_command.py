@@ -54,6 +54,7 @@ class Aggregate:
         from experiments.procgen.aggregate_figure import aggregate_figure
         from experiments.procgen.aggregate_runs import aggregate
         from experiments.procgen.aggregate_tables import tables, to_json
+        from mdtheory.report import style
 
         if self.picture is not None:
             files.new_picture(self.picture, self.force)
@@ -76,13 +77,11 @@ class Aggregate:
         for sentence in found.sentences:
             console.print(sentence, markup=False, highlight=False, soft_wrap=True)
         if self.output is not None:
-            self.output.parent.mkdir(parents=True, exist_ok=True)
             content = json.dumps(to_json(found), indent=1, allow_nan=False)
             files.write_atomically(self.output, content.encode())
             print(f"numbers: {self.output}")
         if self.picture is not None:
-            self.picture.parent.mkdir(parents=True, exist_ok=True)
-            aggregate_figure(found).savefig(self.picture)
+            style.save(aggregate_figure(found), self.picture)
             print(f"picture: {self.picture}")
         return 0
 

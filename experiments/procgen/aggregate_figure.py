@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from experiments.aggregates import AGGREGATES
-from experiments.figures import RUN_COLOURS, _plain
 from experiments.procgen.aggregate import Aggregation
 from experiments.procgen.aggregate_tables import letters, percent, runs_of_each_game
 from mdtheory.intervals import Band
@@ -43,7 +42,7 @@ def caption(found: Aggregation) -> str:
 def aggregate_figure(found: Aggregation) -> Figure:
     """Four aggregates above; every run, two profiles and pairs below."""
     words = style.wrapped(caption(found), WIDTH)
-    colours = dict(zip(found.algorithms, itertools.cycle(RUN_COLOURS), strict=False))
+    colours = dict(zip(found.algorithms, itertools.cycle(style.RUN_COLOURS), strict=False))
     n = len(colours)
     above = 0.7 + 0.24 * n
     below = max(2.7, 0.7 + (0.1 + 0.1 * n) * len(found.all_games))
@@ -59,7 +58,9 @@ def aggregate_figure(found: Aggregation) -> Figure:
     _improvements(axes[1, 3], found)
     letter = letters(found.algorithms)
     handles = [
-        Line2D([], [], color=colour, marker="o", markersize=4, label=f"{letter[x]}: {_plain(x)}")
+        Line2D(
+            [], [], color=colour, marker="o", markersize=4, label=f"{letter[x]}: {style.literal(x)}"
+        )
         for x, colour in colours.items()
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=8, frameon=False)
@@ -111,7 +112,7 @@ def _every_run(axis: Any, found: Aggregation, colours: Mapping[str, str]) -> Non
                 scores, np.full(len(scores), y), "o", color=colour, markersize=4, alpha=0.65, mew=0
             )
             axis.plot(scores.mean(), y, "|", color=colour, markersize=8, mew=1.4)
-    axis.set_yticks(range(len(found.all_games)), map(_plain, found.all_games), fontsize=7)
+    axis.set_yticks(range(len(found.all_games)), map(style.literal, found.all_games), fontsize=7)
     axis.set_ylim(len(found.all_games) - 0.4, -0.6)
     axis.set_title("every run", fontsize=8)
     axis.set_xlabel(_unit(found), fontsize=7)

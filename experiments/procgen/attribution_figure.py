@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.envs.procgen import ACTIONS
-from experiments.figures import RUN_COLOURS
 from experiments.procgen.attribution import APART, Attribution, Moment
 from mdtheory.intervals import Band
 from mdtheory.report import style
@@ -37,7 +36,7 @@ def moments_figure(attribution: Attribution, *, command: str) -> Figure:
         WIDTH, 1.45 * n_rows + 1.5 + 0.14 * len(words), nrows=n_rows, ncols=3, squeeze=False,
         gridspec_kw={"width_ratios": [1, 1, 4.2]},
     )  # fmt: skip
-    colours = dict(zip((attribution.reference, attribution.other), RUN_COLOURS, strict=False))
+    colours = dict(zip((attribution.reference, attribution.other), style.RUN_COLOURS, strict=False))
     for row, moment in zip(axes, moments, strict=False):
         _picture(row[0], moment.reference_picture, colours[attribution.reference])
         _picture(row[1], moment.other_picture, colours[attribution.other])

@@ -16,7 +16,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from experiments.config import CONFIG_FILE
+from experiments.config import CONFIG_FILE, require_runs
 from experiments.procgen import measure_commands
 from experiments.procgen.aggregate_command import Aggregate
 from experiments.procgen.compute_command import Compute
@@ -89,7 +89,7 @@ class Evaluate:
 
     def run(self) -> int:
         if self.output is not None:
-            files.new_file(self.output, force=False).parent.mkdir(parents=True, exist_ok=True)
+            files.new_file(self.output, force=False)
         with command_line.progress() as show:
             tables, content = self._official(show) if self.official else self._unbiased(show)
         for table in tables:
@@ -199,9 +199,9 @@ class Compare:
     def run(self) -> int:
         from experiments.procgen import compare
         from experiments.procgen.compare_figure import compare_figure
+        from mdtheory.report import style
 
-        if not self.runs:
-            raise ValueError("give at least one run, a folder written by `mdpo train`")
+        require_runs(self.runs)
         picture = None if self.picture is None else files.new_picture(self.picture, self.force)
         comparison = compare.compare(self.runs, self.until)
         console = Console(width=max(Console().width, 120))  # its tables are wide
@@ -210,8 +210,7 @@ class Compare:
         for note in comparison.notes:
             console.print(note, markup=False, highlight=False)
         if picture is not None:
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            compare_figure(comparison).savefig(picture)
+            style.save(compare_figure(comparison), picture)
             print(f"picture: {picture}")
         return 0
 
@@ -287,6 +286,7 @@ class Renderings:
 
     def run(self) -> int:
         from experiments.procgen import montage
+        from mdtheory.report import style
 
         config = configure(self.env, self.preset)
         table = montage.renderings_table(config.game, config.distribution_mode)
@@ -295,9 +295,7 @@ class Renderings:
             return 0
         picture = files.new_picture(self.picture, self.force)
         found = montage.montage(config.game, config.options, levels=self.levels, seed=self.seed)
-        figure = montage.montage_figure(found, self._command(picture))
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(picture)
+        style.save(montage.montage_figure(found, self._command(picture)), picture)
         Console(width=max(Console().width, 100)).print(table)
         print(f"picture: {picture}")
         return 0

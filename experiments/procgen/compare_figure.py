@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
-from experiments.figures import RUN_COLOURS
 from experiments.procgen.compare import Comparison, Group, Task
 from experiments.procgen.curves import Curves
 from mdtheory.intervals import band
@@ -56,7 +55,7 @@ def compare_figure(comparison: Comparison) -> Figure:
     n = len(comparison.tasks)
     words = style.wrapped(caption(comparison), 9.4)
     labels = list(dict.fromkeys(g.label for task in comparison.tasks for g in task.groups))
-    colours = dict(zip(labels, itertools.cycle(RUN_COLOURS), strict=False))
+    colours = dict(zip(labels, itertools.cycle(style.RUN_COLOURS), strict=False))
     height = 2.9 * n + 0.13 * len(words) + 0.17 * math.ceil((len(labels) + 3) / 2) + 0.3
     figure, axes = style.new_figure(9.4, height, nrows=n, ncols=2, squeeze=False)
     for pair, task in zip(axes, comparison.tasks, strict=True):

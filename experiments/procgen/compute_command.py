@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from experiments.config import require_runs
 from mdtheory import files
 
 
@@ -31,9 +32,9 @@ class Compute:
         from experiments.procgen.compute import find_matched
         from experiments.procgen.compute_figure import compute_figure
         from experiments.procgen.compute_words import sentences, table
+        from mdtheory.report import style
 
-        if not self.runs:
-            raise ValueError("give at least one run, a folder written by `mdpo train`")
+        require_runs(self.runs)
         picture = None if self.picture is None else files.new_picture(self.picture, self.force)
         matched = find_matched(self.runs)
         console = Console(width=max(Console().width, 120))
@@ -41,8 +42,7 @@ class Compute:
         for sentence in (*sentences(matched), *matched.notes):
             console.print(sentence, markup=False, highlight=False)
         if picture is not None:
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            compute_figure(matched, self.command()).savefig(picture)
+            style.save(compute_figure(matched, self.command()), picture)
             print(f"picture: {picture}")
         return 0
 

@@ -42,6 +42,7 @@ class Figure:
         from experiments.procgen.figure_grid import grid_figure
         from experiments.procgen.figure_panels import find_panels
         from experiments.procgen.figure_table import find_rows, to_csv, to_json, to_table
+        from mdtheory.report import style
 
         picture = None if self.picture is None else files.new_picture(self.picture, self.force)
         table = None if self.table is None else new_table(self.table, self.force)
@@ -62,12 +63,10 @@ class Figure:
                 until=self.until,
                 command=self.command(),
             )
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(picture)
+            style.save(figure, picture)
             print(f"picture: {picture}")
         if table is not None:
             text = to_csv(rows) if table.suffix == ".csv" else to_json(rows, panels, self.command())
-            table.parent.mkdir(parents=True, exist_ok=True)
             files.write_atomically(table, text.encode())
             print(f"table: {table}")
         return 0

@@ -13,6 +13,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from experiments.config import require_runs
 from experiments.envs.procgen.renderings import (
     ORIGINAL,
     Rendering,
@@ -398,8 +399,9 @@ def require_comparable(asked: list[Asked]) -> None:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a picture and say where."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    from mdtheory.report import style
+
+    style.save(figure, path)
     print(f"picture: {path}")
 
 
@@ -409,8 +411,7 @@ def run_names(runs: tuple[Path, ...]) -> list[str]:
     Raises:
         ValueError: there is no run.
     """
-    if not runs:
-        raise ValueError("give at least one run, a folder written by `mdpo train`")
+    require_runs(runs)
     for i, run in enumerate(runs):
         if run in runs[:i]:
             raise ValueError(f"runs must differ, got {run} twice")

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.figures import RUN_COLOURS
 from experiments.procgen import audit, features_summary, page_sentences, robustness_summary
 from experiments.procgen.attribution_figure import moments_figure
 from experiments.procgen.evaluate import MODES, SPLITS, with_half_width
@@ -26,6 +25,7 @@ from experiments.procgen.page_sentences import with_interval
 from experiments.procgen.robustness_figure import rendering_figure, strength_figure
 from experiments.representation_figures import convergence_curve, representation_figure
 from mdtheory.intervals import Band
+from mdtheory.report import style
 from mdtheory.report.page import PageTable, Picture, Section, render_page
 from mdtheory.statements import STATEMENTS
 
@@ -138,7 +138,7 @@ class _Part:
 
     def _robustness(self) -> Section:
         pictures = []
-        for runs in same_renderings(self.runs, most=len(RUN_COLOURS)):
+        for runs in same_renderings(self.runs, most=len(style.RUN_COLOURS)):
             names = ", ".join(run.name for run in runs)
             command = self.command("robustness", runs, "--picture", "robustness.svg")
             pictures.append(

@@ -52,7 +52,6 @@ class ReportProcgen:
                 self._find(name, run, part) for name, run, part in each(names, self.runs, show)
             ]
         page = build_page(found, self.played, self._command())
-        path.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomically(path, page.encode())
         print(f"page: {path}")
         return 0

@@ -12,7 +12,6 @@ from matplotlib.lines import Line2D
 
 from experiments.envs.procgen.pixels import TRANSFORMATIONS
 from experiments.envs.procgen.renderings import Rendering, has_effect
-from experiments.figures import RUN_COLOURS, _plain
 from experiments.procgen.robustness_summary import PolicyRows, shown_name
 from mdtheory.intervals import Band
 from mdtheory.report import style
@@ -113,12 +112,12 @@ def _line(axis: Any, x: Sequence[float], bands: Sequence[Band], colour: str) -> 
 
 
 def _colours(policies: Policies) -> dict[str, str]:
-    return dict(zip(policies, itertools.cycle(RUN_COLOURS), strict=False))
+    return dict(zip(policies, itertools.cycle(style.RUN_COLOURS), strict=False))
 
 
 def _legend(figure: Figure, colours: Mapping[str, str]) -> None:
     handles = [
-        Line2D([], [], color=colour, marker="o", label=_plain(label))
+        Line2D([], [], color=colour, marker="o", label=style.literal(label))
         for label, colour in colours.items()
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=8, frameon=False)

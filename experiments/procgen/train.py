@@ -78,9 +78,7 @@ def train(
         return _train(config, run, stop_after, on_update)
 
 
-def _train(
-    config: ProcgenConfig, run: Path, stop_after: int | None, on_update: OnUpdate
-) -> int:
+def _train(config: ProcgenConfig, run: Path, stop_after: int | None, on_update: OnUpdate) -> int:
     device = pick_device(config)
     use_arithmetic(config)
     keep_freed_memory()

@@ -21,11 +21,11 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from experiments.envs.procgen import ACTIONS, N_ACTIONS, LevelSet, ProcgenVectorEnv
-from experiments.figures import RUN_COLOURS
 from experiments.procgen.config import ProcgenConfig
 from experiments.procgen.policy import Policy, load_policies
 from experiments.procgen.rollout import choose
 from mdtheory import files
+from mdtheory.report import style
 from mdtheory.robustness import kl_divergence, total_variation
 
 FPS: int = ProcgenVectorEnv.metadata["render_fps"]
@@ -333,7 +333,7 @@ class _Drawing:
     def __init__(self, about: str, rewards: str, n_agents: int, actor: int) -> None:
         self._n_agents, self._actor = n_agents, actor
         self._fonts = {"title": _font(17, "-Bold"), "bold": _font(13, "-Bold"), "": _font(12)}
-        self._colours = list(itertools.islice(itertools.cycle(RUN_COLOURS), n_agents))
+        self._colours = list(itertools.islice(itertools.cycle(style.RUN_COLOURS), n_agents))
         self._others = [k for k in range(n_agents) if k != actor]
         self._where = ""
         self._tv: list[np.ndarray] = []  # by frame: from the actor to each agent, then the mean

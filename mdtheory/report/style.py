@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
+
+from mdtheory import files
 
 # Okabe & Ito's palette, fixed to what it stands for on every picture.
 COLOURS = {
@@ -20,6 +23,9 @@ COLOURS = {
     "A5": "#009E73",
     "gap": "#000000",
 }
+
+RUN_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""For runs, algorithms and agents, in their order."""
 
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -54,6 +60,20 @@ def write_below(figure: Figure, lines: Sequence[str]) -> None:
     figure.supxlabel(
         "\n".join(lines), x=0.01, ha="left", fontsize=7, linespacing=1.3, parse_math=False
     )
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the picture in the format of its suffix, whole or not at all, without a date."""
+    buffer = io.BytesIO()
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix)
+    figure.savefig(buffer, format=path.suffix[1:], metadata=undated)
+    files.write_atomically(path, buffer.getvalue())
+
+
+def literal(name: str) -> str:
+    """A user's name as matplotlib shows it to the letter: no mathematics, no hidden labels."""
+    shown = name.replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def to_svg(figure: Figure) -> str:
