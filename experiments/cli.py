@@ -99,8 +99,8 @@ class Chain:
     """Overwrite an existing picture."""
 
     def run(self) -> int:
-        from experiments import chain, chain_words
-        from experiments.figures import chain_figure
+        from experiments.pixelgrid import chain, chain_words
+        from experiments.pixelgrid.figures import chain_figure
         from mdtheory.report import style
 
         require_runs(self.runs)
@@ -161,7 +161,7 @@ def demo_configs(seeds: int, updates: int) -> dict[str, TrainConfig]:
 
 
 def _write_report(runs: Sequence[Path], path: Path, *, shrinkage: bool) -> None:
-    from experiments.report import build_page
+    from experiments.pixelgrid.report import build_page
 
     page, tables = build_page(runs, _study() if shrinkage else None)
     files.write_atomically(path, page.encode())

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 import torch
 
-from experiments import chain as chains
-from experiments import chain_words as words
 from experiments import tensor_file
-from experiments.audit import audit_run
-from experiments.chain import Chain, chain_of, measured
-from experiments.figures import chain_figure
+from experiments.interval import interval
+from experiments.pixelgrid import chain as chains
+from experiments.pixelgrid import chain_words as words
+from experiments.pixelgrid.audit import audit_run
+from experiments.pixelgrid.chain import Chain, chain_of, measured
 from experiments.pixelgrid.config import TrainConfig
+from experiments.pixelgrid.figures import chain_figure
 from experiments.pixelgrid.train import METRICS, train
-from experiments.results import interval
 from mdtheory import FiniteMDP, Problem, RenderingFamily
 from mdtheory.agents import pairs_of
 from mdtheory.report import style

@@ -315,8 +315,8 @@ def test_sessions_print_what_the_page_shows(name, capsys, monkeypatch, tmp_path)
     for block in blocks_of(page):
         if block.kind in ("python", "toml") and (file := file_name(block.text)):
             (tmp_path / file).write_text(block.text, encoding="utf-8")
-    if "experiments/published" in page:
-        shutil.copytree(ROOT / "experiments/published", tmp_path / "experiments/published")
+    if "results" in page:
+        shutil.copytree(ROOT / "results", tmp_path / "results")
     assert run_sessions(page, tmp_path, capsys) or "$ make" in page
 
 

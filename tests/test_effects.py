@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from experiments.audit import audit_run
 from experiments.cli import main
+from experiments.pixelgrid.audit import audit_run
 from experiments.pixelgrid.effects import CONTROL, QUESTIONS, effects, holm, sentences
 from experiments.pixelgrid.finals import COLUMNS, MEASURES, finals_of, read_finals, to_csv
 from experiments.pixelgrid.train import train

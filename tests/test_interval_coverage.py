@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from experiments.audit import softmax
 from experiments.envs.pixelgrid import PixelGrid, PixelGridConfig, make_pixelgrid
 from experiments.interval_statements import (
     METHODS,
     IntervalReport,
     interval_statements,
 )
+from experiments.pixelgrid.audit import softmax
 from experiments.pixelgrid.checkpoint import load_evaluations
 from experiments.pixelgrid.config import TrainConfig
 from experiments.pixelgrid.sampled import (

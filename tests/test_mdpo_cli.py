@@ -126,7 +126,7 @@ def test_report_trains_the_agents_of_shrinkage_only_if_told_to(
         given.append(study)
         return "", []
 
-    monkeypatch.setattr("experiments.report.build_page", build_page)
+    monkeypatch.setattr("experiments.pixelgrid.report.build_page", build_page)
     for k, flags in enumerate(([], ["--shrinkage"])):
         assert cli.main(["report", "run", "--output", str(tmp_path / f"{k}.html"), *flags]) == 0
     assert given == [None, *studies]

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments.audit import softmax
 from experiments.envs.pixelgrid import PixelGridConfig, make_pixelgrid
 from experiments.envs.procgen import libenv
 from experiments.envs.procgen.renderings import ORIGINAL, Rendering
 from experiments.envs.procgen.rewards import episode_returns
 from experiments.interval_statements import FAMILY, PLAYED, interval_statements
+from experiments.pixelgrid.audit import softmax
 from experiments.pixelgrid.sampled import sample_episodes
 from experiments.procgen import moments
 from experiments.procgen.attribution import Attribution

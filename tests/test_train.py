@@ -237,7 +237,7 @@ def test_permutations_are_permutations() -> None:
 @pytest.mark.slow
 def test_training_learns_the_training_renderings(tmp_path: Path) -> None:
     """A policy that ignores its input cannot reach this return."""
-    from experiments.audit import audit_run
+    from experiments.pixelgrid.audit import audit_run
 
     train(dataclasses.replace(SMALL, updates=60, n_envs=16, rollout_steps=32), tmp_path)
     audit = audit_run(tmp_path)

@@ -24,6 +24,7 @@ include_patterns = [
     "proofs/*.md",
     "benchmarks/*.md",
     "experiments/**.md",
+    "results/**.md",
 ]
 exclude_patterns = [".*", "build", "dist", "runs", "tests", "docs/site"]
 source_suffix = {".md": "markdown"}

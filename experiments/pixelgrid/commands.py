@@ -89,7 +89,7 @@ class Effects:
 
 def _means(finals: Sequence[Final]) -> Table:
     """Means with intervals of every policy."""
-    from experiments.results import interval
+    from experiments.interval import interval
 
     table = Table(title="after training, 95 % intervals over seeds", title_justify="left")
     for column in ("game", "algorithm", "policy", "seeds", *MEASURES.values()):

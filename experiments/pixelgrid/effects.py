@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from experiments.interval import Interval, interval
 from experiments.pixelgrid.finals import Final
-from experiments.results import Interval, interval
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.audit import audit_run
-from experiments.results import sides
+from experiments.pixelgrid.audit import audit_run
+from experiments.pixelgrid.comparisons import sides
 from experiments.sweep.plan import Plan
 
 MEASURES = (

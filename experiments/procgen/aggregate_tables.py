@@ -13,10 +13,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments.aggregates import AGGREGATES
+from experiments.interval import interval
 from experiments.procgen.aggregate import Aggregation
 from experiments.procgen.compare import Measure, _new_table, cell
 from experiments.procgen.score_file import Run
-from experiments.results import interval
 from mdtheory.intervals import Band
 
 _RETURN = Measure(lambda _: math.nan, "missing")

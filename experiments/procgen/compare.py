@@ -22,10 +22,10 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
+from experiments.interval import Interval, interval
 from experiments.procgen.checkpoint import config_digest
 from experiments.procgen.config import ProcgenConfig
 from experiments.procgen.curves import Curves, load_curves, return_range
-from experiments.results import Interval, interval
 
 
 class Measure(NamedTuple):

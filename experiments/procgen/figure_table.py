@@ -16,11 +16,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments.envs.procgen.games import GAMES
+from experiments.interval import interval
 from experiments.procgen.across_games import Algorithm, evaluated_returns, steps_in_words
 from experiments.procgen.curves import Curves
 from experiments.procgen.figure_panels import Panels, on_usual_levels, shared
 from experiments.procgen.published_ppo import SOURCE, PublishedCurve
-from experiments.results import interval
 
 WINDOW = 31
 """Updates whose episodes make a training return, as many as in a published point."""

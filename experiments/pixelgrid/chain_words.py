@@ -11,8 +11,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from experiments.chain import LINKS, Chain, Step, over_seeds, quotient
-from experiments.results import Interval, interval
+from experiments.interval import Interval, interval
+from experiments.pixelgrid.chain import LINKS, Chain, Step, over_seeds, quotient
 
 HEADER = ("step", "run", "exact", "bound", "chained", "used", "vacuous", "estimate")
 CAPTION = (

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from experiments import results
-from experiments.audit import Audit, audit_run, exact_report, softmax
 from experiments.envs.pixelgrid import make_pixelgrid
+from experiments.interval import interval
+from experiments.pixelgrid import comparisons
+from experiments.pixelgrid.audit import Audit, audit_run, exact_report, softmax
 from experiments.pixelgrid.checkpoint import load_evaluations, save_evaluation
 from experiments.pixelgrid.config import TrainConfig
+from experiments.pixelgrid.report import build_page
 from experiments.pixelgrid.train import train
-from experiments.report import build_page
 from mdtheory import STATEMENTS, LatentPolicy, check
 from mdtheory.intervals import band
 from mdtheory.shrinkage import training
@@ -48,7 +49,7 @@ def audits(runs: dict[str, Path]) -> dict[str, Audit]:
 
 def test_interval_is_students() -> None:
     values = np.array([1.0, 2.0, 4.0, 7.0])
-    found = results.interval(values)
+    found = interval(values)
     expected = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert (found.mean, found.n) == (3.5, 4)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
@@ -61,7 +62,7 @@ def test_interval_covers_the_mean_at_its_level() -> None:
 
 
 def test_one_seed_has_no_interval_and_decides_nothing() -> None:
-    found = results.interval(np.array([1.0]))
+    found = interval(np.array([1.0]))
     assert np.isnan(found.low)
     assert not found.decides
     assert str(found) == "1.000 (one seed, no interval)"
@@ -76,15 +77,15 @@ def test_one_seed_has_no_interval_and_decides_nothing() -> None:
     ],
 )
 def test_sentence_says_what_the_interval_says(values: list[float], verdict: str) -> None:
-    comparison = results.Comparison(
+    comparison = comparisons.Comparison(
         left="x",
         right="y",
         update=4,
         compute_matched=True,
         distilled=True,
-        differences={"gap": results.interval(np.array(values))},
+        differences={"gap": interval(np.array(values))},
     )
-    assert f"the gap of x {verdict} that of y" in results.sentence(comparison, "gap", "gap")
+    assert f"the gap of x {verdict} that of y" in comparisons.sentence(comparison, "gap", "gap")
 
 
 def test_compute_matched_comparisons_are_those_with_equal_total_steps(
@@ -92,7 +93,7 @@ def test_compute_matched_comparisons_are_those_with_equal_total_steps(
 ) -> None:
     found = {
         (c.left, c.right): (c.compute_matched, c.distilled)
-        for c in results.comparisons(list(audits.values()))
+        for c in comparisons.comparisons(list(audits.values()))
     }
     assert found == {
         ("mdpo (agent)", "ppo (agent)"): (False, True),
@@ -104,14 +105,14 @@ def test_compute_matched_comparisons_are_those_with_equal_total_steps(
     }
 
 
-def side(audit: Audit, *, mixed: bool = False) -> results.Policies:
-    return results.Policies(audit, mixed)
+def side(audit: Audit, *, mixed: bool = False) -> comparisons.Policies:
+    return comparisons.Policies(audit, mixed)
 
 
 def test_differences_are_paired_by_seed(audits: dict[str, Audit]) -> None:
     left, right = audits["mdpo"], audits["ppo"]
     by_hand = left.values["gap"][-1].mean(axis=-1) - right.values["gap"][-1].mean(axis=-1)
-    found = results.compare(side(left), side(right)).differences["gap"]
+    found = comparisons.compare(side(left), side(right)).differences["gap"]
     expected = scipy.stats.ttest_1samp(by_hand, 0)
     assert found.mean == pytest.approx(by_hand.mean())
     assert found.p == pytest.approx(expected.pvalue)
@@ -126,11 +127,11 @@ def test_runs_of_different_length_are_compared_at_a_common_update(
         updates=audits["ppo"].updates[:2],
         values={name: values[:2] for name, values in audits["ppo"].values.items()},
     )
-    found = results.compare(side(audits["mdpo"]), side(short))
+    found = comparisons.compare(side(audits["mdpo"]), side(short))
     assert found.update == 2
     by_hand = (audits["mdpo"].values["gap"] - audits["ppo"].values["gap"])[1].mean()
     assert found.differences["gap"].mean == pytest.approx(by_hand)
-    assert "after 2 updates" in results.sentence(found, "gap", "gap")
+    assert "after 2 updates" in comparisons.sentence(found, "gap", "gap")
 
 
 def test_more_distillation_is_compared_with_less(audits: dict[str, Audit]) -> None:
@@ -139,7 +140,7 @@ def test_more_distillation_is_compared_with_less(audits: dict[str, Audit]) -> No
         name="strong",
         config=dataclasses.replace(audits["mdpo"].config, distill_coef=5.0),
     )
-    found = results.comparisons([audits["mdpo"], stronger])
+    found = comparisons.comparisons([audits["mdpo"], stronger])
     assert {(c.left, c.right) for c in found} == {
         (f"strong ({a})", f"mdpo ({b})") for a in ("agent", "mixture") for b in ("agent", "mixture")
     }
@@ -149,9 +150,9 @@ def test_runs_of_other_worlds_are_not_paired(audits: dict[str, Audit]) -> None:
     other = dataclasses.replace(
         audits["ppo"], config=dataclasses.replace(audits["ppo"].config, first_seed=5)
     )
-    assert results.comparisons([audits["mdpo"], other]) == []
+    assert comparisons.comparisons([audits["mdpo"], other]) == []
     with pytest.raises(ValueError, match="runs must share seeds, worlds and an evaluated update"):
-        results.compare(side(audits["mdpo"]), side(other))
+        comparisons.compare(side(audits["mdpo"]), side(other))
 
 
 def test_audit_equals_a_check_of_each_network_in_its_own_world(

@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from experiments.audit import Audit
-from experiments.chain import Chain, Step, over_seeds
 from experiments.envs.pixelgrid import make_pixelgrid
-from experiments.results import Comparison, Interval
+from experiments.interval import Interval
+from experiments.pixelgrid.audit import Audit
+from experiments.pixelgrid.chain import Chain, Step, over_seeds
+from experiments.pixelgrid.comparisons import Comparison
 from mdtheory.intervals import band
 from mdtheory.report import style
 from mdtheory.report.ladder import LadderRow, ladder_figure

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.audit import batched_problem, softmax
+from experiments.interval import Interval, interval
+from experiments.pixelgrid.audit import batched_problem, softmax
 from experiments.pixelgrid.checkpoint import load_evaluations, load_metrics
 from experiments.pixelgrid.config import TrainConfig
 from experiments.pixelgrid.train import METRICS
-from experiments.results import Interval, interval
 from mdtheory import LatentPolicy, Problem, check, robustness
 from mdtheory.agents import PAIRWISE, check_agents, pairs_of
 from mdtheory.judge import VIOLATED

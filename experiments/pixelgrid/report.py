@@ -10,16 +10,10 @@ from pathlib import Path
 import sympy
 from rich.table import Table
 
-from experiments import chain, chain_words, figures
-from experiments.audit import Audit, audit_run, exact_report
-from experiments.results import (
-    COMPARED,
-    Comparison,
-    comparisons,
-    interval,
-    sentence,
-    sides,
-)
+from experiments.interval import interval
+from experiments.pixelgrid import chain, chain_words, figures
+from experiments.pixelgrid.audit import Audit, audit_run, exact_report
+from experiments.pixelgrid.comparisons import COMPARED, Comparison, comparisons, sentence, sides
 from mdtheory.intervals import LEVEL
 from mdtheory.report.atlas import ATLAS_FILE, atlas_figure
 from mdtheory.report.page import PageTable, Picture, Section, render_page
