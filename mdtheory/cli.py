@@ -69,7 +69,8 @@ class Demo:
     """Overwrite existing files."""
 
     def run(self) -> int:
-        from mdtheory.report.toys import demo_report, toy_ladder, toy_reports  # matplotlib is slow
+        from mdtheory.report import style  # matplotlib is slow
+        from mdtheory.report.toys import demo_report, toy_ladder, toy_reports
 
         if self.name == _SHRINKAGE:
             return self._shrinkage()
@@ -94,9 +95,7 @@ class Demo:
                 encoding="utf-8",
             )
         if self.picture is not None:
-            path = files.new_picture(self.picture, self.force)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            toy_ladder(reports).savefig(path)
+            style.save(toy_ladder(reports), files.new_picture(self.picture, self.force))
         console = Console()
         for toy in reports:
             for part in demo_report(toy):
@@ -104,7 +103,7 @@ class Demo:
         return 0 if all(toy.report.holds for toy in reports) else 1
 
     def _shrinkage(self) -> int:
-        from mdtheory.report import shrinkage  # matplotlib is slow
+        from mdtheory.report import shrinkage, style  # matplotlib is slow
         from mdtheory.shrinkage.training import study
 
         if self.save is not None:
@@ -113,8 +112,7 @@ class Demo:
         with command_line.progress() as show:
             found = study(on_progress=show)
         if picture is not None:
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            shrinkage.shrinkage_figure(found).savefig(picture)
+            style.save(shrinkage.shrinkage_figure(found), picture)
         console = Console()
         for part in shrinkage.demo_report(found):
             console.print(part)
@@ -206,14 +204,15 @@ class Atlas:
     """Of the random starts."""
 
     def run(self) -> int:
-        from mdtheory.report.atlas import atlas_figure  # matplotlib is slow
+        from mdtheory.report import style  # matplotlib is slow
+        from mdtheory.report.atlas import atlas_figure
         from mdtheory.search.atlas import survey
 
         self.output.mkdir(parents=True, exist_ok=True)
         with command_line.progress() as show:
             atlas = survey(self.output / "atlas.json", seed=self.seed, on_progress=show)
         picture = self.output / "atlas.svg"
-        atlas_figure(atlas).savefig(picture)
+        style.save(atlas_figure(atlas), picture)
         smallest = min(c.ratio for c in atlas.cells if c.ratio is not None and c.bound == "A2")
         print(f"{len(atlas.cells)} cells; A2 is attained to at least {float(smallest):.6g}")
         print(f"picture: {picture}")
@@ -270,9 +269,10 @@ class Survey:
                 retries=self.retries,
                 on_progress=show,
             )
-        from mdtheory.survey.figure import save, survey_figure  # matplotlib is slow
+        from mdtheory.report import style  # matplotlib is slow
+        from mdtheory.survey.figure import survey_figure
 
-        save(survey_figure(found), picture)
+        style.save(survey_figure(found), picture)
         Console().print(found.table())
         print("\n".join([*found.lines(), f"picture: {picture}"]))
         return 0 if found.holds else 1

@@ -114,7 +114,7 @@ def test_sentences_count_what_was_decided(tmp_path):
     found = effects(read_finals(table), "heldout_return")
     lines = sentences(found, "held-out return")
     assert lines[0].startswith(
-        f"held-out return, {QUESTIONS[0].name}: higher in 1 (g: 2/1), lower in 0, undecided in 0 of"
+        f"held-out return, {QUESTIONS[0].name}: higher in 1, lower in 0, undecided in 0 of 1"
     )
     table.write_text(made_up(shift=0.0))
     assert "undecided in 1 of 1" in sentences(effects(read_finals(table), "gap"), "gap")[0]

@@ -22,34 +22,10 @@ from mdtheory import (
 )
 from mdtheory.exact import Enclosed
 from mdtheory.statements import PAIR_QUANTITIES, QUANTITIES
+from mdtheory.survey.draw import adversarial
 from tests.random_problems import exact_cases, float_case, step_world, toy_case, two_policies
 
 EVERY = QUANTITIES | PAIR_QUANTITIES
-
-
-def adversarial(rng: np.random.Generator, n_problems: int) -> Instance:
-    """Worlds that attain A2 to A5, float64: discounts up to 0.9999, R down to 1e-12, offsets."""
-    r = 10.0 ** rng.uniform(-12, 0, n_problems) * rng.choice([1.0, 0.0], n_problems, p=[0.9, 0.1])
-    discount = 1 - 10.0 ** rng.uniform(-4, 0, n_problems)
-    offset = rng.choice([0.0, 1e6, -1e3], n_problems)
-    transition = np.zeros((n_problems, 2, 2, 2))
-    transition[:, 0, 0, 0] = transition[:, 0, 1, 1] = transition[:, 1, :, 1] = 1
-    reward = np.zeros((n_problems, 2, 2))
-    reward[:, 0, 0] = 10.0 ** rng.uniform(-3, 3, n_problems)
-    policy = np.zeros((n_problems, 2, 2, 2))
-    policy[..., 0] = 1
-    policy[:, 1, :, 0], policy[:, 1, :, 1] = 1 - r[:, None], r[:, None]
-    mass = rng.uniform(0.01, 0.99, n_problems)
-    mdp = FiniteMDP(
-        transition=transition,
-        reward=reward + offset[:, None, None],
-        initial=np.array([1.0, 0.0]),
-        discount=discount,
-    )
-    family = RenderingFamily.distinct(
-        2, train_mask=[True, False], weights=np.stack([mass, 1 - mass], axis=-1)
-    )
-    return Instance(Problem(mdp=mdp, renderings=family), LatentPolicy(policy))
 
 
 def test_the_true_value_lies_within_the_radius():

@@ -67,7 +67,7 @@ class Effects:
     """Overwrite an existing picture."""
 
     def run(self) -> int:
-        from experiments.pixelgrid.effects import effects, sentences
+        from experiments.pixelgrid.effects import LEVEL, effects, sentences, table
         from experiments.pixelgrid.effects_figure import effects_figure
         from experiments.pixelgrid.finals import read_finals
         from mdtheory.report import style
@@ -78,6 +78,8 @@ class Effects:
         console = Console(width=max(Console().width, 110))
         console.print(_means(finals))
         for measure, word in MEASURES.items():
+            title = f"{word}: paired differences, * differs from 0 (Holm, {LEVEL:g} for the table)"
+            console.print(table(found[measure], title))
             for line in sentences(found[measure], word):
                 console.print(f"{line}\n", highlight=False, soft_wrap=True)
         if picture is not None:

@@ -1,4 +1,4 @@
-"""Paired differences between runs on the pixel grid, of agents or of the mixtures of a seed's agents."""
+"""Paired differences between runs on the pixel grid, agent by agent or mixture by mixture."""
 
 from __future__ import annotations
 

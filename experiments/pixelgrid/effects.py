@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from rich.table import Table
 
 from experiments.interval import Interval, interval
 from experiments.pixelgrid.finals import Final
@@ -130,31 +131,36 @@ def holm(p: Sequence[float], level: float = LEVEL) -> np.ndarray:
 
 
 def sentences(found: Sequence[Effect], word: str) -> list[str]:
-    """For each question how many differences are decided which way, and where.
-
-    Args:
-        found: of one measure.
-        word: what the measure is called.
-    """
+    """For each question, how many differences of one measure, called `word`, are decided how."""
     lines = []
     for question in (*QUESTIONS, CONTROL):
         mine = [e for e in found if e.question == question]
-        if not mine:
-            continue
-        up, down = ([e for e in mine if e.sign == s] for s in (1, -1))
-        lines.append(
-            f"{word}, {question.name}: higher in {len(up)}{_where(up)}, lower in"
-            f" {len(down)}{_where(down)}, undecided in {len(mine) - len(up) - len(down)} of"
-            f" {len(mine)}."
-        )
+        if mine:
+            up, down = (sum(e.sign == sign for e in mine) for sign in (1, -1))
+            lines.append(
+                f"{word}, {question.name}: higher in {up}, lower in {down}, undecided in"
+                f" {len(mine) - up - down} of {len(mine)}."
+            )
     return lines
 
 
-def _where(found: Sequence[Effect]) -> str:
-    """By game, the N and alpha of effects."""
-    games: dict[str, list[str]] = {}
-    for e in found:
-        alpha = f"/{e.distill_coef:g}" if e.distill_coef else ""
-        games.setdefault(e.game, []).append(f"{e.agents}{alpha}")
-    places = "; ".join(f"{game}: {', '.join(cells)}" for game, cells in games.items())
-    return f" ({places})" if places else ""
+def table(found: Sequence[Effect], title: str) -> Table:
+    """A row for each question, N and alpha, a column for each game; * marks what is decided."""
+    games = list(dict.fromkeys(e.game for e in found))
+    shown = Table(title=title, title_justify="left")
+    for column in ("difference", "N", "α", *games):
+        shown.add_column(column, overflow="fold")
+    for question in (*QUESTIONS, CONTROL):
+        mine = [e for e in found if e.question == question]
+        name = question.name
+        for agents, alpha in sorted({(e.agents, e.distill_coef) for e in mine}):
+            by_game = {e.game: e for e in mine if (e.agents, e.distill_coef) == (agents, alpha)}
+            cells = [_cell(by_game[game]) if game in by_game else "–" for game in games]
+            shown.add_row(name, str(agents), f"{alpha:g}", *cells)
+            name = ""
+        shown.add_section()
+    return shown
+
+
+def _cell(effect: Effect) -> str:
+    return effect.difference.compact(4, "+") + ("*" if effect.decided else "")

@@ -63,11 +63,15 @@ def write_below(figure: Figure, lines: Sequence[str]) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the picture in the format of its suffix, whole or not at all, without a date."""
-    buffer = io.BytesIO()
-    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix)
-    figure.savefig(buffer, format=path.suffix[1:], metadata=undated)
-    files.write_atomically(path, buffer.getvalue())
+    """Write the picture at once whole, the same bytes for the same figure."""
+    if path.suffix == ".svg":
+        content = to_svg(figure).encode()
+    else:
+        buffer = io.BytesIO()
+        undated = {"CreationDate": None} if path.suffix == ".pdf" else {}
+        figure.savefig(buffer, format=path.suffix[1:], metadata=undated)
+        content = buffer.getvalue()
+    files.write_atomically(path, content)
 
 
 def literal(name: str) -> str:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from mdtheory import files
 from mdtheory.judge import NOT_APPLICABLE, UNDECIDED, VIOLATED
 from mdtheory.report import style
 from mdtheory.statements import STATEMENTS
@@ -84,16 +81,3 @@ def _panel(axis: Any, conclusion: Conclusion, bound: str) -> None:
         ha="center", va="top", fontsize=6.5, color="#555555",
         bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1},
     )  # fmt: skip
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write the picture at once whole, the same bytes for the same figure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".svg":
-        content = style.to_svg(figure).encode()
-    else:
-        buffer = io.BytesIO()
-        dates = {"CreationDate": None} if path.suffix == ".pdf" else {}
-        figure.savefig(buffer, format=path.suffix[1:], metadata=dates)
-        content = buffer.getvalue()
-    files.write_atomically(path, content)
