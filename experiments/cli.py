@@ -20,7 +20,7 @@ from experiments.pixelgrid import commands as pixelgrid_commands
 from experiments.pixelgrid.config import TrainConfig
 from experiments.procgen import commands
 from experiments.procgen.config import PREFIX, ProcgenConfig
-from experiments.procgen.report_command import ReportProcgen
+from experiments.procgen.measures.report_command import ReportProcgen
 from experiments.sweep.command import SweepCommand
 from mdtheory import command_line, files
 from mdtheory.report import GENERATOR

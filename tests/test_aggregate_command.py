@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from experiments.aggregates import all_aggregates, by_game, stratified_bootstrap
-from experiments.procgen.aggregate import Aggregation, Settings
-from experiments.procgen.aggregate_command import Aggregate
-from experiments.procgen.aggregate_figure import aggregate_figure, caption
-from experiments.procgen.aggregate_runs import aggregate
-from experiments.procgen.aggregate_tables import letters, tables, to_json
 from experiments.procgen.commands import Compare
+from experiments.procgen.comparison.aggregate import Aggregation, Settings
+from experiments.procgen.comparison.aggregate_command import Aggregate
+from experiments.procgen.comparison.aggregate_figure import aggregate_figure, caption
+from experiments.procgen.comparison.aggregate_runs import aggregate
+from experiments.procgen.comparison.aggregate_tables import letters, tables, to_json
+from experiments.procgen.comparison.score_file import Run
 from experiments.procgen.config import ProcgenConfig
-from experiments.procgen.score_file import Run
 from mdtheory import command_line
 from mdtheory.report import style
 from tests.test_procgen_compare import MDPO, PPO, UPDATES, cells, evaluation, write_run

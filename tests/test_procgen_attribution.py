@@ -16,12 +16,12 @@ import pytest
 from experiments.envs.procgen import ProcgenOptions, ProcgenVectorEnv, libenv
 from experiments.envs.procgen.rendered import RenderedVectorEnv
 from experiments.envs.procgen.renderings import ORIGINAL, Rendering
-from experiments.procgen import attribution_estimator as estimator
-from experiments.procgen.attribution import APART, Attribution, Moment, attribute
-from experiments.procgen.attribution_estimator import Steps
-from experiments.procgen.attribution_figure import moments_figure
-from experiments.procgen.attribution_rollouts import Arena, Rollouts, Start, play_out
 from experiments.procgen.evaluate import Evaluator, choose_actions, uniforms
+from experiments.procgen.measures import attribution_estimator as estimator
+from experiments.procgen.measures.attribution import APART, Attribution, Moment, attribute
+from experiments.procgen.measures.attribution_estimator import Steps
+from experiments.procgen.measures.attribution_figure import moments_figure
+from experiments.procgen.measures.attribution_rollouts import Arena, Rollouts, Start, play_out
 from mdtheory import FiniteMDP, evaluate, performance_difference
 from mdtheory.intervals import Band
 

@@ -19,9 +19,9 @@ from experiments.envs.procgen.rewards import episode_returns
 from experiments.interval_statements import FAMILY, PLAYED, interval_statements
 from experiments.pixelgrid.audit import softmax
 from experiments.pixelgrid.sampled import sample_episodes
-from experiments.procgen import moments
-from experiments.procgen.attribution import Attribution
-from experiments.procgen.audit import (
+from experiments.procgen.measures import moments
+from experiments.procgen.measures.attribution import Attribution
+from experiments.procgen.measures.audit import (
     ALL,
     HEADER,
     STATEMENTS,
@@ -32,14 +32,20 @@ from experiments.procgen.audit import (
     require_heldout,
     tables,
 )
-from experiments.procgen.moments import (
+from experiments.procgen.measures.moments import (
     MOMENTS,
     costliest,
     measure_moments,
     require_other,
     sentence,
 )
-from experiments.procgen.robustness import Distances, Plan, Play, Robustness, measure_robustness
+from experiments.procgen.measures.robustness import (
+    Distances,
+    Plan,
+    Play,
+    Robustness,
+    measure_robustness,
+)
 from mdtheory import LatentPolicy, Problem, files, measure
 from mdtheory.intervals import Band
 from mdtheory.judge import HOLDS, UNDECIDED, VIOLATED

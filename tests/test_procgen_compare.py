@@ -22,14 +22,14 @@ from rich.table import Table
 from experiments.config import CONFIG_FILE
 from experiments.procgen import ProcgenConfig, configure
 from experiments.procgen.checkpoint import EVALUATIONS, LOG, TIMING
-from experiments.procgen.compare import (
+from experiments.procgen.comparison.compare import (
     MEASURES,
     Comparison,
     compare,
     tables,
 )
-from experiments.procgen.compare_figure import binned, caption, compare_figure
-from experiments.procgen.curves import load_curves, parse_evaluation
+from experiments.procgen.comparison.compare_figure import binned, caption, compare_figure
+from experiments.procgen.comparison.curves import load_curves, parse_evaluation
 from experiments.procgen.evaluate import EpisodeTable, Evaluation
 from mdtheory.report import style
 from tests.small_run import SMALL as PIXELGRID

@@ -14,10 +14,10 @@ import pytest
 
 from experiments.aggregates import iqm, stratified_bootstrap
 from experiments.procgen.checkpoint import TIMING
-from experiments.procgen.compute import Scored, differences, find_matched
-from experiments.procgen.compute_command import Compute
-from experiments.procgen.compute_figure import caption, compute_figure
-from experiments.procgen.compute_words import sentences, table
+from experiments.procgen.comparison.compute import Scored, differences, find_matched
+from experiments.procgen.comparison.compute_command import Compute
+from experiments.procgen.comparison.compute_figure import caption, compute_figure
+from experiments.procgen.comparison.compute_words import sentences, table
 from experiments.procgen.config import ProcgenConfig
 from mdtheory import command_line
 from mdtheory.intervals import welch

@@ -19,9 +19,10 @@ from torch import nn
 from experiments import representations
 from experiments.envs.procgen import libenv
 from experiments.envs.procgen.renderings import ORIGINAL
-from experiments.procgen import evaluate, features_summary
-from experiments.procgen import features as module
-from experiments.procgen.features import (
+from experiments.procgen import evaluate
+from experiments.procgen.measures import features as module
+from experiments.procgen.measures import features_summary
+from experiments.procgen.measures.features import (
     FEATURES,
     PER_EPISODE,
     Snapshot,
@@ -32,10 +33,13 @@ from experiments.procgen.features import (
     numbers,
     panels,
 )
-from experiments.procgen.measure_commands import Played
+from experiments.procgen.measures.measure_commands import Played
+from experiments.procgen.measures.representation_figures import (
+    convergence_curve,
+    representation_figure,
+)
+from experiments.procgen.measures.robustness import Plan
 from experiments.procgen.policy import Policy, mixture
-from experiments.procgen.robustness import Plan
-from experiments.representation_figures import convergence_curve, representation_figure
 from mdtheory import files
 from mdtheory.intervals import Band
 from tests.procgen_scripted import (

@@ -17,15 +17,16 @@ import pytest
 from matplotlib.figure import Figure as Picture
 
 from experiments.envs.procgen.games import GAMES
-from experiments.procgen import configure, published_ppo
-from experiments.procgen.across_games import find_algorithms, steps_in_words
+from experiments.procgen import configure
+from experiments.procgen.comparison import published_ppo
+from experiments.procgen.comparison.across_games import find_algorithms, steps_in_words
+from experiments.procgen.comparison.curves import load_curves
+from experiments.procgen.comparison.figure_command import Figure
+from experiments.procgen.comparison.figure_grid import caption, grid_figure
+from experiments.procgen.comparison.figure_panels import find_panels, usual_levels
+from experiments.procgen.comparison.figure_table import find_rows, to_csv, to_json
+from experiments.procgen.comparison.published_ppo import MODES, extract, load_published
 from experiments.procgen.config import ProcgenConfig
-from experiments.procgen.curves import load_curves
-from experiments.procgen.figure_command import Figure
-from experiments.procgen.figure_grid import caption, grid_figure
-from experiments.procgen.figure_panels import find_panels, usual_levels
-from experiments.procgen.figure_table import find_rows, to_csv, to_json
-from experiments.procgen.published_ppo import MODES, extract, load_published
 from mdtheory import command_line
 from tests.test_procgen_compare import constant, evaluation, write_run
 

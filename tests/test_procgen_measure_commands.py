@@ -13,20 +13,21 @@ from typing import Any
 import pytest
 import torch
 
-from experiments import cli, representation_figures
+from experiments import cli
 from experiments.envs.procgen import libenv
 from experiments.envs.procgen.renderings import (
     ORIGINAL,
     default_family,
     strength_family,
 )
-from experiments.procgen import audit as audit_module
-from experiments.procgen import evaluate, features_summary, moments
+from experiments.procgen import evaluate
 from experiments.procgen import train as training
 from experiments.procgen.checkpoint import CHECKPOINT
-from experiments.procgen.features import FEATURES
 from experiments.procgen.learner import build_networks
-from experiments.procgen.measure_commands import (
+from experiments.procgen.measures import audit as audit_module
+from experiments.procgen.measures import features_summary, moments, representation_figures
+from experiments.procgen.measures.features import FEATURES
+from experiments.procgen.measures.measure_commands import (
     COMMANDS,
     Audit,
     Played,
@@ -37,8 +38,8 @@ from experiments.procgen.measure_commands import (
     new_pictures,
     run_names,
 )
+from experiments.procgen.measures.robustness import ROBUSTNESS
 from experiments.procgen.policy import load_policies, write_networks
-from experiments.procgen.robustness import ROBUSTNESS
 from experiments.procgen.train import train
 from mdtheory import files
 from mdtheory.judge import VIOLATED
@@ -391,7 +392,7 @@ def test_the_command_on_the_picture_of_moments_has_its_settings(
         return Figure()
 
     attribution = an_attribution(reference=ORIGINAL, other=HUE, levels=[1], discount=0.9, seed=0)
-    monkeypatch.setattr("experiments.procgen.attribution_figure.moments_figure", figure)
+    monkeypatch.setattr("experiments.procgen.measures.attribution_figure.moments_figure", figure)
     monkeypatch.setattr(moments, "measure_moments", lambda *_, **__: attribution)
     picture = run.parent / "moments.svg"
     own = ["--of", "hue=0.1", "--agent", "1", "--picture", str(picture)]
@@ -444,7 +445,8 @@ def test_policies_and_where_they_are(measured: Path, monkeypatch: pytest.MonkeyP
     ):
         played = Played(mixture=mixture, device="cpu")
         assert [policy.name for policy in played.policies(measured)] == names
-    monkeypatch.setattr("experiments.procgen.features.measure_features", lambda *given: given)
+    module = "experiments.procgen.measures.features"
+    monkeypatch.setattr(f"{module}.measure_features", lambda *given: given)
     nothing: Any = None
     plan = played.plan(agents[0].config)
     folder = measured / "measured"

@@ -15,13 +15,13 @@ import torch
 
 from experiments import cli
 from experiments.envs.procgen.renderings import Rendering
-from experiments.procgen import features, page_sentences, report_command
 from experiments.procgen import train as training
 from experiments.procgen.config import ProcgenConfig
 from experiments.procgen.evaluate import SPLITS, EpisodeTable, Evaluation
-from experiments.procgen.measure_commands import Played
-from experiments.procgen.page import build_page
-from experiments.procgen.page_numbers import (
+from experiments.procgen.measures import features, page_sentences, report_command
+from experiments.procgen.measures.measure_commands import Played
+from experiments.procgen.measures.page import build_page
+from experiments.procgen.measures.page_numbers import (
     RunFindings,
     differences,
     load_evaluation,
@@ -29,12 +29,17 @@ from experiments.procgen.page_numbers import (
     same_renderings,
     tasks,
 )
-from experiments.procgen.page_sentences import ONE_RUN_EACH, Difference, decision, with_interval
+from experiments.procgen.measures.page_sentences import (
+    ONE_RUN_EACH,
+    Difference,
+    decision,
+    with_interval,
+)
+from experiments.procgen.measures.report_command import ReportProcgen
+from experiments.procgen.measures.representation_figures import AgentFeatures
+from experiments.procgen.measures.robustness import Distances, Plan, Play, Robustness
 from experiments.procgen.policy import export
-from experiments.procgen.report_command import ReportProcgen
-from experiments.procgen.robustness import Distances, Plan, Play, Robustness
 from experiments.procgen.train import train
-from experiments.representation_figures import AgentFeatures
 from mdtheory.intervals import Band, band, welch
 from mdtheory.judge import HOLDS, UNDECIDED, VIOLATED
 from tests.procgen_killed import TINY, FakeEvaluations

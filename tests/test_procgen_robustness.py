@@ -18,7 +18,7 @@ from rich.console import Console
 from experiments.envs.procgen import libenv
 from experiments.envs.procgen.renderings import ORIGINAL, Rendering
 from experiments.procgen import evaluate
-from experiments.procgen.robustness import (
+from experiments.procgen.measures.robustness import (
     _COLUMNS,
     ROBUSTNESS,
     Distances,
@@ -29,8 +29,8 @@ from experiments.procgen.robustness import (
     measured_folder,
     read_kept,
 )
-from experiments.procgen.robustness_figure import rendering_figure, strength_figure
-from experiments.procgen.robustness_summary import (
+from experiments.procgen.measures.robustness_figure import rendering_figure, strength_figure
+from experiments.procgen.measures.robustness_summary import (
     CAPTION,
     HEADER,
     PolicyRows,

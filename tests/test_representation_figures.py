@@ -13,7 +13,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from experiments.representation_figures import (
+from experiments.procgen.measures.representation_figures import (
     AgentFeatures,
     RunCurves,
     convergence_curve,

@@ -17,11 +17,11 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.config import CONFIG_FILE, require_runs
-from experiments.procgen import measure_commands
-from experiments.procgen.aggregate_command import Aggregate
-from experiments.procgen.compute_command import Compute
+from experiments.procgen.comparison.aggregate_command import Aggregate
+from experiments.procgen.comparison.compute_command import Compute
+from experiments.procgen.comparison.figure_command import Figure
 from experiments.procgen.config import ProcgenConfig, configure
-from experiments.procgen.figure_command import Figure
+from experiments.procgen.measures import measure_commands
 from mdtheory import command_line, files
 
 
@@ -197,8 +197,8 @@ class Compare:
     """Overwrite an existing picture."""
 
     def run(self) -> int:
-        from experiments.procgen import compare
-        from experiments.procgen.compare_figure import compare_figure
+        from experiments.procgen.comparison import compare
+        from experiments.procgen.comparison.compare_figure import compare_figure
         from mdtheory.report import style
 
         require_runs(self.runs)

@@ -1,0 +1,90 @@
+"""`mdpo figure`: the paper's figure from whatever runs exist, beside the published curves."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+
+from mdtheory import files
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Draw the learning curves of all sixteen games beside the published ones of PPO (Procgen).
+
+    Games without a run are shown as missing; without any run, the published curves alone are drawn.
+    """
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """Folders written by `mdpo train`; runs that differ in game and seed only are one algorithm."""
+    picture: Path | None = None
+    """The picture (.svg, .png or .pdf)."""
+    mode: Literal["easy", "hard"] | None = None
+    """Which mode: hard with 500 training levels or easy with 200; by default that of the runs, hard
+    if there are none. Runs of another are left out."""
+    split: Literal["test", "train", "both"] = "test"
+    """Returns on test levels, on training levels, or both."""
+    x: Literal["steps-per-agent", "total-steps"] = "steps-per-agent"
+    """Count the environment steps of each agent or of all agents of a run together."""
+    until: float | None = None
+    """End the axes after so many steps, for instance 2e6; by default where the protocol ends."""
+    table: Path | None = None
+    """Write the numbers to this new file (.csv or .json)."""
+    force: bool = False
+    """Overwrite existing files."""
+
+    def run(self) -> int:
+        from experiments.procgen.comparison.figure_grid import grid_figure
+        from experiments.procgen.comparison.figure_panels import find_panels
+        from experiments.procgen.comparison.figure_table import find_rows, to_csv, to_json, to_table
+        from mdtheory.report import style
+
+        picture = None if self.picture is None else files.new_picture(self.picture, self.force)
+        table = None if self.table is None else new_table(self.table, self.force)
+        if self.until is not None and not 0 < self.until < 1e12:
+            raise ValueError(f"until must be a number of steps above 0, got {self.until:g}")
+        splits = ("train", "test") if self.split == "both" else (self.split,)
+        panels = find_panels(self.runs, self.mode)
+        rows = find_rows(panels, splits)
+        console = Console(width=max(Console().width, 160))
+        console.print(to_table(rows, panels))
+        for note in (*panels.notes, *panels.more_notes):
+            console.print(note, markup=False, highlight=False)
+        if picture is not None:
+            figure = grid_figure(
+                panels,
+                splits=splits,
+                total_steps=self.x == "total-steps",
+                until=self.until,
+                command=self.command(),
+            )
+            style.save(figure, picture)
+            print(f"picture: {picture}")
+        if table is not None:
+            text = to_csv(rows) if table.suffix == ".csv" else to_json(rows, panels, self.command())
+            files.write_atomically(table, text.encode())
+            print(f"table: {table}")
+        return 0
+
+    def command(self) -> str:
+        """The shortest command that repeats the picture."""
+        defaults = Figure()
+        flags = []
+        for name in ("mode", "split", "x", "until"):
+            value = getattr(self, name)
+            if value != getattr(defaults, name):
+                flags += [f"--{name}", f"{value:g}" if name == "until" else str(value)]
+        name = self.picture.name if self.picture else "figure.png"
+        return shlex.join(["mdpo", "figure", *map(str, self.runs), *flags, "--picture", name])
+
+
+def new_table(path: Path, force: bool) -> Path:
+    """`files.new_file` for a table; its suffix says its format."""
+    if path.suffix not in (".csv", ".json"):
+        raise ValueError(f"--table must end in .csv or .json, got {path}")
+    return files.new_file(path, force=force)
