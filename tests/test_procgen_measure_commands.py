@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from experiments import cli
 from experiments.envs.procgen import libenv
@@ -382,10 +383,6 @@ def test_the_command_on_the_picture_of_moments_has_its_settings(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[str] = []
-
-    class Figure:
-        def savefig(self, path: Path) -> None:
-            path.touch()
 
     def figure(found: Any, *, command: str) -> Figure:
         shown.append(command)

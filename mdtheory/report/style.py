@@ -65,7 +65,7 @@ def write_below(figure: Figure, lines: Sequence[str]) -> None:
 def save(figure: Figure, path: Path) -> None:
     """Write the picture at once whole, the same bytes for the same figure."""
     if path.suffix == ".svg":
-        content = to_svg(figure).encode()
+        content = _svg_file(figure).encode()
     else:
         buffer = io.BytesIO()
         undated = {"CreationDate": None} if path.suffix == ".pdf" else {}
@@ -82,8 +82,12 @@ def literal(name: str) -> str:
 
 def to_svg(figure: Figure) -> str:
     """The figure as inline SVG, the same bytes for the same figure."""
+    text = _svg_file(figure)
+    return text[text.index("<svg") :]
+
+
+def _svg_file(figure: Figure) -> str:
     buffer = io.StringIO()
     with matplotlib.rc_context(_STYLE):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    return buffer.getvalue()
