@@ -73,8 +73,9 @@ def test_each_question_compares_what_it_says(sweep):
     sides = [
         (QUESTIONS[0], ("mdpo2", "agent"), ("ensemble2", "agent")),
         (QUESTIONS[1], ("mdpo2", "mixture"), ("ensemble2", "mixture")),
-        (QUESTIONS[2], ("mdpo2", "agent"), ("ppo-2x-steps", "agent")),
-        (QUESTIONS[3], ("mdpo2", "mixture"), ("ppo-2x-steps", "agent")),
+        (QUESTIONS[2], ("mdpo2", "agent"), ("ensemble2", "mixture")),
+        (QUESTIONS[3], ("mdpo2", "agent"), ("ppo-2x-steps", "agent")),
+        (QUESTIONS[4], ("mdpo2", "mixture"), ("ppo-2x-steps", "agent")),
         (CONTROL, ("ensemble2", "mixture"), ("ppo-2x-steps", "agent")),
     ]
     for measure in ("heldout_return", "mean_robustness"):

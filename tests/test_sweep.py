@@ -16,6 +16,7 @@ import torch
 from experiments.cli import main
 from experiments.pixelgrid.train import train
 from experiments.procgen.config import configure
+from experiments.procgen.train import train as train_procgen
 from experiments.sweep import job
 from experiments.sweep.driver import State, estimate, load_states, makespan
 from experiments.sweep.job import calibrate_job, digests, train_job
@@ -194,6 +195,27 @@ def test_a_run_is_the_same_wherever_it_is_kept_and_however_often_it_dies(
     assert not list(folder.rglob("*.partial"))
 
 
+@pytest.mark.slow
+def test_a_run_on_procgen_goes_on_to_the_same_bits_too(tmp_path):
+    settings = {"env": "procgen:bossfight", "preset": "smoke", "n_envs": 4, "rollout_steps": 16,
+                "total_steps": 192, "evaluation_levels": 2}  # fmt: skip
+    plan = plan_of({"settings": settings, "games": {"bossfight": {}}, "algorithms": {"mdpo": {}}})
+    [run] = plan.runs
+    torch.set_num_threads(1)
+    train_procgen(run.config, tmp_path / "undisturbed")
+
+    def die(value):
+        if value["update"] == 2:
+            raise SystemError
+
+    with pytest.raises(SystemError):
+        work(run, f"file://{tmp_path / 'store'}", die)
+    note = work(run, f"file://{tmp_path / 'store'}")
+    assert note["started_at"] == [0, 1]
+    assert note["digests"] == digests(tmp_path / "undisturbed")
+    assert set(note["digests"]) == {"checkpoint.safetensors", "log.jsonl", "evaluations.jsonl"}
+
+
 def test_a_worker_that_was_overtaken_stops(small_run, tmp_path):
     where = f"file://{tmp_path}"
 
@@ -346,13 +368,13 @@ def eager_workers(monkeypatch):
 
 
 @contextmanager
-def two_nodes():
-    """A Ray cluster of a head and two nodes with one processor each; yields it and the nodes."""
+def cluster_of(*nodes):
+    """A Ray cluster of a head without processors and nodes with these; yields it and the nodes."""
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
-        yield cluster, [cluster.add_node(num_cpus=1) for _ in range(2)]
+        yield cluster, [cluster.add_node(**node) for node in nodes]
     finally:
         cluster.shutdown()
 
@@ -362,7 +384,7 @@ def sweeping(path, output, *flags):
     """`mdpo sweep` in a process of its own."""
     command = [sys.executable, "-m", "experiments.cli", "sweep", str(path), "--output", str(output)]
     with subprocess.Popen(
-        [*command, "--no-calibration", *flags], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         try:
             yield process
@@ -400,8 +422,10 @@ def test_runs_of_a_node_that_is_removed_go_on_elsewhere_to_the_same_bits(
     path, output = tmp_path / "sweep.toml", tmp_path / "out"
     path.write_text(FILE.format(updates=300, every=20))
     with (
-        two_nodes() as (cluster, nodes),
-        sweeping(path, f"{scheme}{output}", "--address", cluster.address) as process,
+        cluster_of({"num_cpus": 1}, {"num_cpus": 1}) as (cluster, nodes),
+        sweeping(
+            path, f"{scheme}{output}", "--no-calibration", "--address", cluster.address
+        ) as process,
     ):
 
         def both_run():
@@ -423,11 +447,11 @@ def test_a_killed_sweep_goes_on_and_finished_runs_stay_untouched(eager_workers, 
     first = load_plan(path).runs[0]
     work(first, output)
     finished = {p: p.stat().st_mtime_ns for p in (output / first.name).rglob("*") if p.is_file()}
-    with sweeping(path, output) as process:
+    with sweeping(path, output, "--no-calibration") as process:
         wait_until(lambda: len(notes(output)) == 2 and notes(output)[1]["update"] >= 10, process)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    with sweeping(path, output) as process:
+    with sweeping(path, output, "--no-calibration") as process:
         text = process.stdout.read().decode()
         assert process.wait() == 0, text
     assert "2 finished" in text
@@ -443,9 +467,23 @@ def test_a_run_that_fails_is_named_and_the_others_finish(eager_workers, tmp_path
     path, output = tmp_path / "sweep.toml", tmp_path / "out"
     text = FILE.format(updates=4, every=2) + "[algorithms.wild]\nlearning_rate = 1e30\n"
     path.write_text(text.replace("seeds = 2", "seeds = 1"))
-    with sweeping(path, output) as process:
+    with sweeping(path, output, "--no-calibration") as process:
         text = process.stdout.read().decode()
         assert process.wait() == 1, text
     assert "maze/wild/seed0 failed: ArithmeticError: training diverged at update" in text
     assert "1 finished, 1 failed" in text
     assert [n["update"] for n in notes(output) if "digests" in n] == [4]
+
+
+@pytest.mark.slow
+def test_runs_share_a_gpu_by_fractions_after_an_estimate_of_what_they_cost(eager_workers, tmp_path):
+    path, output = tmp_path / "sweep.toml", tmp_path / "out"
+    path.write_text(FILE.format(updates=4, every=2).replace("cpus = 1", "cpus = 0.5\ngpus = 0.5"))
+    with (
+        cluster_of({"num_cpus": 8, "num_gpus": 1}) as (cluster, _),  # a GPU to Ray, for its books
+        sweeping(path, output, "--address", cluster.address) as process,
+    ):
+        text = process.stdout.read().decode()
+        assert process.wait() == 0, text
+    assert "hours, 2 at once, 0.5 CPU, 0.5 GPU each" in text
+    assert "2 finished" in text

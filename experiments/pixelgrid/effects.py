@@ -1,6 +1,6 @@
 """What mutual distillation changes: paired differences over seeds, by game, N and alpha.
 
-Four questions, of which the last three are at equal environment steps in total.  All intervals are
+Five questions, of which the last four are at equal environment steps in total.  All intervals are
 Student's over paired seeds; which differences are decided is said after Holm's correction for all
 comparisons of one measure.
 """
@@ -39,6 +39,7 @@ QUESTIONS = (
         "a distilled agent − an independent agent, steps of each equal", "agent", "agent", False
     ),
     Question("mixture of distilled − mixture of independent agents", "mixture", "mixture", False),
+    Question("a distilled agent − mixture of independent agents", "agent", "mixture", False),
     Question("a distilled agent − one agent with the steps of all", "agent", "agent", True),
     Question("mixture of distilled − one agent with the steps of all", "mixture", "agent", True),
 )
