@@ -111,7 +111,10 @@ class PPOConfig:
         room = str(env).split(":")[0]
         if room in ADVICE and not cls.ENVIRONMENT.startswith(room):
             raise ValueError(f"this is a run on {room}, {ADVICE[room]}")
-        return _from_object(cls, content)
+        found = _from_object(cls, content)
+        if env is None:
+            raise ValueError("must say what it is a run on: the key env is missing")
+        return found
 
     @classmethod
     def load(cls: type[Config], run: Path) -> Config:

@@ -224,7 +224,7 @@ class Survey:
     """Put millions of problems to all statements, or to your bounds, on all cores or a cluster.
 
     Goes on where it was stopped, and ends with the same files. Exit status 0: no violation among
-    these problems (which is no proof); 1: a bound is violated.
+    these problems (which is no proof); 1: a bound is violated, and a printed table says which.
     """
 
     problems: int = 10_000_000
@@ -242,7 +242,7 @@ class Survey:
     cpus: float = 1.0
     """Processor cores that one job takes."""
     retries: int = 3
-    """How often a block starts again whose worker or machine died."""
+    """How often a block starts again whose worker or machine died, up to 1000."""
     keep: int = 5
     """Worst cases, and first violations, to keep of every bound."""
     picture: Path | None = None

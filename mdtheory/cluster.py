@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -56,6 +57,8 @@ class Resources:
         shares = [
             (node.get(name, 0.0) + 1e-9) // amount for name, amount in wanted.items() if amount
         ]
+        if 0 < self.gpus < 1:  # a fraction lies within one GPU
+            shares.append(int(node.get("GPU", 0.0)) * ((1 + 1e-9) // self.gpus))
         return int(min(shares, default=node.get("CPU", 0.0)))
 
     def __str__(self) -> str:
@@ -133,7 +136,8 @@ class Cluster:
         """
         import ray
 
-        self.slots(resources)
+        if not self.slots(resources):
+            print(f"no node has {resources} now: waiting for one", file=sys.stderr, flush=True)
         task = ray.remote(_call).options(
             num_cpus=resources.cpus,
             num_gpus=resources.gpus,

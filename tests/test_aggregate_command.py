@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import re
@@ -13,13 +14,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.aggregates import all_aggregates, by_game, stratified_bootstrap
+from experiments.aggregates import (
+    all_aggregates,
+    average_profile,
+    by_game,
+    performance_profile,
+    stratified_bootstrap,
+)
 from experiments.procgen.commands import Compare
 from experiments.procgen.comparison.aggregate import Aggregation, Settings
 from experiments.procgen.comparison.aggregate_command import Aggregate
 from experiments.procgen.comparison.aggregate_figure import aggregate_figure, caption
 from experiments.procgen.comparison.aggregate_runs import aggregate
-from experiments.procgen.comparison.aggregate_tables import letters, tables, to_json
+from experiments.procgen.comparison.aggregate_tables import tables, to_json
+from experiments.procgen.comparison.compare import letters
 from experiments.procgen.comparison.score_file import Run
 from experiments.procgen.config import ProcgenConfig
 from mdtheory import command_line
@@ -102,6 +110,45 @@ def test_algorithms_of_one_name_are_told_apart_by_their_settings_not_their_games
     assert found.algorithms == ("PPO, total_steps 1,280", "PPO, total_steps 2,560")
 
 
+def test_steps_are_those_of_all_agents_together(tmp_path: Path) -> None:
+    sentences = aggregate(runs_of(tmp_path, MDPO, {"maze": [6.0]})).sentences
+    # 20 updates of 4 environments times 16 steps, for each of 2 agents.
+    assert sentences[-1] == (
+        "mutual distillation of 2 agents, alpha = 1: evaluated after 2,560 environment steps of all"
+        " agents together."
+    )
+
+
+def test_who_distils_most_comes_first_in_any_order_of_runs(tmp_path: Path) -> None:
+    half = dataclasses.replace(MDPO, distill_coef=0.5)
+    alone = dataclasses.replace(MDPO, distill_coef=0.0)
+    runs = [
+        run
+        for k, config in enumerate((half, PPO, MDPO, alone))
+        for run in runs_of(tmp_path / str(k), config, {"maze": [6.0, 7.0]})
+    ]
+    expected = tuple(config.algorithm for config in (MDPO, half, alone, PPO))
+    for order in (runs, runs[::-1]):
+        found = aggregate(order)
+        assert found.algorithms == expected
+        assert [(p.left, p.right) for p in found.improvements] == [
+            *itertools.combinations(expected, 2)
+        ]
+
+
+def test_renderings_that_few_games_have_do_not_depend_on_the_order_of_runs(tmp_path: Path) -> None:
+    """Coinrun has many background images, maze few: none of its names is another's."""
+    painted = dataclasses.replace(PPO, train_renderings=("original", "background=20"))
+    runs = [*runs_of(tmp_path / "a", painted, {"coinrun": [6.0, 7.0]}),
+            *runs_of(tmp_path / "b", PPO, {"maze": [6.0, 7.0], "coinrun": [8.0, 9.0]})]  # fmt: skip
+    for order in (runs, runs[::-1]):
+        found = aggregate(order)
+        assert {x: set(own) for x, own in found.raw.items()} == {
+            "PPO, 2 renderings": {"coinrun"},
+            "PPO": {"coinrun", "maze"},
+        }
+
+
 def test_runs_without_an_evaluation_are_named(tmp_path: Path) -> None:
     runs = runs_of(tmp_path, PPO, {"maze": [6.0, 7.0]})
     runs.append(write_run(tmp_path / "new", dataclasses.replace(PPO, seed=7, env="procgen:maze")))
@@ -125,13 +172,13 @@ def test_a_file_and_runs_go_together(tmp_path: Path) -> None:
     path = write_scores(
         tmp_path,
         f"\ufeff{HEADER},note",
-        " theirs ,maze,one,9.5,x",
+        " theirs ,maze,1,9.5,x",
         "",
-        "theirs,maze,two,-4,y,"[:-1],
+        "theirs,maze,2,-4,y,"[:-1],
     )
     found = aggregate(runs_of(tmp_path, PPO, {"maze": [6.0, 7.0]}), path)
     assert found.raw["theirs"]["maze"].tolist() == [9.5, -4]
-    assert found.runs[2] == ("theirs", "maze", "one", 9.5, f"{path}, line 2")
+    assert found.runs[2] == ("theirs", "maze", "1", 9.5, f"{path}, line 2")
     assert f"{path}: not looked at are the columns note." in found.sentences
     (pair,) = found.improvements
     assert (pair.left, pair.right, pair.probability.mean) == ("PPO", "theirs", 0.5)
@@ -218,13 +265,39 @@ def test_an_interval_without_width_is_not_taken_for_certainty() -> None:
     # All 3 of 6 on one side: 2 of the 20 ways to choose them.
     assert found.sentences[-1] == (
         "The probability that a is better than b has an interval without width, but is not certain:"
-        " all runs of one are ahead of all runs of the other in each game, which runs of equal"
-        " algorithms are with probability 0.1."
+        " all runs of a are ahead of all runs of b in every game, as all of one of two equal"
+        " algorithms are, whichever of the two, with probability 0.1."
     )
     found = made({"a": {"coinrun": [10, 10]}, "b": {"coinrun": [10, 10]}})
     assert found.sentences[-1].endswith(": drawing the same runs again never changes it.")
     found = made({"a": {"coinrun": [8, 9, 9]}, "b": {"coinrun": [7, 6, 8.5]}})
     assert "without width" not in " ".join(found.sentences)
+
+
+def test_being_ahead_in_every_game_is_as_likely_as_orders_of_equal_runs_say() -> None:
+    two = {"b": {"coinrun": [8, 9], "maze": [9, 9.5]}, "a": {"coinrun": [7, 6], "maze": [5, 6, 7]}}
+    found = made(two)
+    chance = 2 / (math.comb(4, 2) * math.comb(5, 2))
+    assert "all runs of b are ahead of all runs of a in every game" in found.sentences[-1]
+    assert found.sentences[-1].endswith(f"with probability {chance:.2g}.")
+    turned = made(dict(reversed(two.items())))
+    assert "all runs of b are ahead of all runs of a in every game" in turned.sentences[-1]
+    # Another route: equal runs in random order.
+    rng = np.random.default_rng(0)
+    ranks = [rng.permuted(np.tile(np.arange(n), (40_000, 1)), axis=1) for n in (4, 5)]
+    ahead = np.stack([r[:, :2].min(axis=1) > r[:, 2:].max(axis=1) for r in ranks]).all(axis=0)
+    behind = np.stack([r[:, :2].max(axis=1) < r[:, 2:].min(axis=1) for r in ranks]).all(axis=0)
+    deviation = math.sqrt(chance * (1 - chance) / 40_000)
+    assert abs((ahead | behind).mean() - chance) < 4 * deviation
+
+
+def test_games_won_by_different_sides_are_not_said_to_be_won_by_one() -> None:
+    found = made(
+        {"a": {"coinrun": [8, 9], "maze": [5, 6]}, "b": {"coinrun": [7, 6], "maze": [8, 9]}}
+    )
+    assert tuple(found.improvements[0].probability) == (0.5, 0.5, 0.5)
+    assert found.sentences[-1].endswith(": drawing the same runs again never changes it.")
+    assert "ahead of" not in " ".join(found.sentences)
 
 
 def test_every_run_is_in_the_table() -> None:
@@ -271,6 +344,18 @@ def test_figure_shows_every_run_and_every_interval() -> None:
     assert axes[0].get_xlabel() == "normalised score (train-procgen)"
     assert axes[5].get_ylabel() == "share of runs with score > τ"
     assert style.to_svg(figure) == style.to_svg(aggregate_figure(made(scores)))
+
+
+def test_figure_draws_profiles_of_runs_and_of_games_where_their_titles_say() -> None:
+    returns = {"a": {"coinrun": [8, 4], "maze": [6, 7]}, "b": {"coinrun": [7, 9], "maze": [5, 9]}}
+    found = made(returns)
+    of = {"runs": performance_profile, "games": average_profile}
+    for axis, (kind, profile) in zip(aggregate_figure(found).axes[5:7], of.items(), strict=True):
+        assert axis.get_title() == f"performance profile of {kind}"
+        for line, name in zip(axis.get_lines(), found.algorithms, strict=True):
+            assert np.asarray(line.get_xdata()).tolist() == found.taus.tolist()
+            expected = profile(found.common(name), found.taus)
+            assert np.asarray(line.get_ydata()).tolist() == expected.tolist()
 
 
 def test_figure_of_one_run_has_no_interval_and_says_so() -> None:
@@ -381,6 +466,21 @@ BAD: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: aggregate([write_run(p / "a", dataclasses.replace(
         PPO, env="procgen:maze", distribution_mode="memory"))]),
      "a: no returns are known that normalise memory mode"),
+    (lambda p: aggregate([
+        write_run(p / "a", dataclasses.replace(PPO, env="procgen:fruitbot")),
+        write_run(p / "b", dataclasses.replace(
+            PPO, env="procgen:heist", distribution_mode="memory"))]),
+     "runs must have the same distribution_mode, got easy in a and memory in b"),
+    (lambda p: aggregate([
+        write_run(p / "a", dataclasses.replace(
+            PPO, env="procgen:heist", distribution_mode="memory")),
+        write_run(p / "b", dataclasses.replace(PPO, env="procgen:fruitbot"))]),
+     "runs must have the same distribution_mode, got memory in a and easy in b"),
+    (of_file(HEADER, "a,maze,1,2", normalization="none"),
+     "--mode says how returns are normalised, which --normalization none does not, got easy: leave"
+     " one of the two out"),
+    (lambda p: aggregate(scores=EXAMPLE, settings=EASY, until=3),
+     "--until is about runs, of which there are none, got 3"),
     (lambda p: aggregate(both(p), settings=Settings(mode="hard")),
      "--mode must be that of the runs, easy, got hard"),
     (lambda p: aggregate(both(p), settings=Settings(normalization="none")),
@@ -401,6 +501,25 @@ BAD: list[tuple[Callable[[Path], Any], str]] = [
      "{p}/scores.csv, line 2, column score, must be a finite number, got 'much'"),
     (of_file(HEADER, "a,maze,1,nan"),
      "{p}/scores.csv, line 2, column score, must be a finite number, got 'nan'"),
+    *((of_file(HEADER, "a,maze,1,2", f"a,maze,{seed},2"),
+       "{p}/scores.csv, line 3, column seed, must be a whole number such as 0 or 12, without sign,"
+       f" leading zeros or decimals, got '{seed}'")
+      for seed in ("01", "1.0", "00", "-1", "+1", "1_0", "\u0661", "\u00b2", "one", "1e0")),
+    *((of_file(HEADER, f"a,maze,1,{score}"),
+       "{p}/scores.csv, line 2, column score, must be a finite number,"
+       f" got '{score}': write it like -1.5")
+      for score in ("1_0", "\u0661", "inf", "-Infinity", "1e999", "0x1p3", "1 0", ".", "e5")),
+    (of_file(HEADER, "a,maze,1,2", "a\x1b[2Jb,maze,1,2"),
+     r"{p}/scores.csv, line 3, column algorithm, must have no control characters, got"
+     r" 'a\x1b[2Jb'"),
+    (of_file(HEADER, '"a\nb",maze,1,2'),
+     r"{p}/scores.csv, line 3, column algorithm, must have no control characters, got 'a\nb'"),
+    (of_file(HEADER, "a,maze\x1f,1,2"),
+     r"{p}/scores.csv, line 2, column game, must have no control characters, got 'maze\x1f'"),
+    (of_file(HEADER, "a\u200b,maze,1,2"),
+     r"{p}/scores.csv, line 2, column algorithm, must have no control characters, got 'a\u200b'"),
+    (of_file(f"{HEADER},x\x07", "a,maze,1,2,3"),
+     r"{p}/scores.csv, line 1, column 5, must have no control characters, got 'x\x07'"),
     (of_file(HEADER, "a,maze,1,2", "", "a,maze,1,3"),
      "{p}/scores.csv, line 4, column seed: a has seed 1 of maze already in line 2"),
     (of_file(HEADER, "a,mase,1,2"),
@@ -418,10 +537,52 @@ def test_messages(tmp_path: Path, call: Callable[[Path], Any], message: str) -> 
         call(tmp_path)
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "scores.csv").write_bytes(b"algorithm\xff,game")
-    with pytest.raises(ValueError, match=r"scores\.csv must be text in UTF-8$"):
-        aggregate(scores=tmp_path / "scores.csv", settings=EASY)
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"algorithm\xff,game",
+        HEADER.encode("utf-16"),
+        f"{HEADER}\n".encode()
+        + "".join(f"a,maze,{k},2\n" for k in range(10_000)).encode()
+        + "\u00e9,maze,1,2\n".encode("latin-1"),
+    ],
+)
+def test_a_file_that_is_no_text_is_refused(
+    tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_bytes(content)
+    assert mdpo("--scores", str(path), "--mode", "easy") == 2
+    assert f"{path} must be text in UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("score", ["-1.5", "+2", ".5", "3.", "1e-05", "2E3", "007.50"])
+def test_scores_are_what_they_say(tmp_path: Path, score: str) -> None:
+    found = aggregate(scores=write_scores(tmp_path, HEADER, f"a,maze,0,{score}"), settings=EASY)
+    assert found.runs[0].score == float(score)
+
+
+def test_what_is_read_is_never_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scores = write_scores(tmp_path, HEADER, "a,maze,1,2")
+    (run,) = runs_of(tmp_path, PPO, {"maze": [6.0]})
+    before = scores.read_bytes()
+    link = tmp_path / "link.svg"
+    link.symlink_to(scores)
+    flags = ["--scores", str(scores), "--mode", "easy", "--force"]
+    roundabout = tmp_path / "maze-1-0" / ".." / "scores.csv"
+    for more in (["--output", str(scores)], ["--output", str(roundabout)], ["--picture", str(link)],
+                 [str(run), "--output", str(run / "config.json")]):  # fmt: skip
+        assert mdpo(*flags, *more) == 2
+        expected = f"{more[-2]} must not be a file that is read, got {more[-1]}"
+        assert expected in capsys.readouterr().err
+    assert scores.read_bytes() == before
+    same = tmp_path / "x.png"
+    assert mdpo(*flags, "--output", str(same), "--picture", str(same)) == 2
+    assert f"--output and --picture must be different files, got {same}" in capsys.readouterr().err
+    (tmp_path / "x.json").symlink_to(same)
+    assert mdpo(*flags, "--output", str(tmp_path / "x.json"), "--picture", str(same)) == 2
+    assert f"--output and --picture must be different files, got {same}" in capsys.readouterr().err
+    assert not same.exists()
 
 
 @pytest.mark.parametrize(
@@ -430,7 +591,12 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         ([], "give at least one run"),
         ([*FLAGS, "--picture", "a.gif"], "--picture must end in .svg, .png or .pdf, got a.gif"),
         ([*FLAGS, "--level", "1"], "level must lie in (0, 1), got 1.0"),
-        ([*FLAGS, "--resamples", "3"], "resamples must be at least 2 / (1 - level) - 1, got 3"),
+        ([*FLAGS, "--output", "a.txt"], "--output must end in .json, got a.txt"),
+        ([*FLAGS, "--resamples", "0"], "resamples must be at least 39 at level 0.95, got 0"),
+        ([*FLAGS, "--resamples", "1000001"], "resamples must be at most 1,000,000, got 1,000,001"),
+        ([*FLAGS, "--seed", "-1"], "seed must be at least 0, got -1"),
+        ([*FLAGS, "--until", "3"], "--until is about runs, of which there are none, got 3"),
+        ([*FLAGS, "--normalization", "none"], "leave one of the two out"),
         (["--scores", "no/such.csv", "--mode", "easy"], "no/such.csv: No such file or directory"),
         ([*FLAGS, "--normalization", "rliable"], "invalid choice 'rliable'"),
     ],

@@ -28,6 +28,7 @@ from experiments.aggregates import (
     optimality_gap,
     performance_profile,
     probability_of_improvement,
+    simulated_coverage,
     stratified_bootstrap,
 )
 from experiments.envs.procgen.games import EASY_RANGES, GAMES, HARD_RANGES, NORMALIZATIONS
@@ -351,17 +352,40 @@ def test_two_runs_of_one_game_cover_the_mean_half_of_the_time_exactly() -> None:
 @pytest.mark.parametrize("n", COVERAGE)
 @pytest.mark.parametrize("n_games", [1, 16])
 def test_coverage_of_the_mean_is_what_is_said(n: int, n_games: int) -> None:
-    """Normal scores, deviations from 0.05 to 0.3 (0.15 for one game): 400 simulations."""
-    rng = np.random.default_rng(n)
-    spread = np.linspace(0.05, 0.3, n_games) if n_games > 1 else np.array([0.15])
-    games = [str(k) for k in range(n_games)]
-    hits = 0
-    for _ in range(400):
-        scores = by_game(rng.normal(0, spread, (n, n_games)), games)
-        found = stratified_bootstrap(scores, mean, resamples=500)
-        hits += bool(found.low <= 0 <= found.high)
     said = COVERAGE[n][n_games > 1]
-    assert abs(hits / 400 - said) < 4 * math.sqrt(said * (1 - said) / 400)
+    assert coverage_agrees(mean, n, n_games, said)
+
+
+def coverage_agrees(statistic: Any, n: int, n_games: int, said: float) -> bool:
+    """Four deviations of 400 simulations, whose intervals are of 500 resamples."""
+    found = simulated_coverage(
+        statistic, runs=n, games=n_games, seed=n, simulations=400, resamples=500
+    )
+    return abs(found - said) < 4 * math.sqrt(said * (1 - said) / 400)
+
+
+def documented_coverage() -> dict[int, list[float]]:
+    """By runs of each game the cells of the page's table: mean and IQM of 1 game, of 16 games."""
+    text = (Path(__file__).parents[1] / "docs" / "aggregates.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) ((?:\| \d+ %.*?){4}) \|$", text, flags=re.MULTILINE)
+    return {int(n): [int(x) / 100 for x in re.findall(r"(\d+) %", cells)] for n, cells in rows}
+
+
+def test_documented_coverage_of_the_mean_is_what_is_said() -> None:
+    said = {n: (cells[0], cells[2]) for n, cells in documented_coverage().items()}
+    assert said == COVERAGE
+
+
+@pytest.mark.parametrize("n", COVERAGE)
+@pytest.mark.parametrize("n_games", [1, 16])
+def test_coverage_of_the_iqm_is_what_is_documented(n: int, n_games: int) -> None:
+    assert coverage_agrees(iqm, n, n_games, documented_coverage()[n][2 * (n_games > 1) + 1])
+
+
+def test_simulated_coverage_knows_one_that_is_too_small_and_its_seed() -> None:
+    assert not coverage_agrees(lambda scores: mean(scores) + 0.1, 10, 1, COVERAGE[10][0])
+    same = [simulated_coverage(mean, runs=3, games=1, seed=s, simulations=200) for s in (0, 0, 1)]
+    assert same[0] == same[1] != same[2]
 
 
 def test_few_runs_are_told_what_their_intervals_are_worth() -> None:
@@ -416,7 +440,12 @@ BAD: list[tuple[Callable[[], Any], str]] = [
      "left and right must have the same games, got only one with a, b"),
     (lambda: stratified_bootstrap(ONE, mean, level=1), "level must lie in (0, 1), got 1"),
     (lambda: stratified_bootstrap(ONE, mean, resamples=38),
-     "resamples must be at least 2 / (1 - level) - 1, got 38"),
+     "resamples must be at least 39 at level 0.95, got 38"),
+    (lambda: stratified_bootstrap(ONE, mean, resamples=1_000_001),
+     "resamples must be at most 1,000,000, got 1,000,001"),
+    (lambda: stratified_bootstrap(ONE, mean, level=0.999999),
+     "level must need at most 1,000,000 resamples, got 0.999999, which needs 1,999,999"),
+    (lambda: stratified_bootstrap(ONE, mean, seed=-1), "seed must be at least 0, got -1"),
     (lambda: stratified_bootstrap([], mean), "samples must be scores by game, at least once, got"
      " none"),
     (lambda: by_game(np.ones((16, 3)), GAMES),

@@ -87,6 +87,8 @@ def test_what_no_node_has_is_refused_before_it_is_waited_for(cluster):
         (Resources(cpus=0, gpus=1), 2),
         (Resources(cpus=0), 8),
         (Resources(cpus=9), 0),
+        (Resources(gpus=0.6), 2),  # a fraction lies within one GPU
+        (Resources(gpus=2), 1),
     ],
 )
 def test_how_many_jobs_a_node_takes(resources, jobs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import scipy.stats
 
 from experiments.cli import main
+from experiments.pixelgrid import finals
 from experiments.pixelgrid.audit import audit_run
 from experiments.pixelgrid.effects import CONTROL, QUESTIONS, effects, holm, sentences
 from experiments.pixelgrid.finals import COLUMNS, MEASURES, finals_of, read_finals, to_csv
@@ -140,6 +142,7 @@ def made_up(shift):
         (lambda t: t.replace("0.5", "nan", 1), "line 2, column .* must be a finite number, got"),
         (lambda t: t.replace("agent,1,", "agent,0,"), "seed 0 of g, ensemble2, agent must stand"),
         (lambda t: t.split("\n", 1)[0] + "\n", "has no rows"),
+        (lambda t: t + "x" * 140_000 + "\n", "must be a CSV file in UTF-8: field larger than"),
         (lambda t: "\n".join(t.split("\n")[:9]) + "\n", "must hold agents that distil and a"),
         (lambda t: "\n".join(t.split("\n")[:-2]) + "\n", "must have the same seeds to be paired"),
     ],
@@ -184,6 +187,38 @@ pixelgrid.train_renderings = 2
     assert picture.stat().st_size > 10_000
     assert main(["effects", str(table), "--picture", str(picture)]) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+def test_two_algorithms_that_a_table_cannot_tell_apart_are_named(tmp_path, capsys):
+    table = tmp_path / "finals.csv"
+    text = made_up(0.1)
+    table.write_text(text + "\n".join(r.replace("mdpo2", "twin") for r in text.split("\n")[9:]))
+    assert main(["effects", str(table)]) == 2
+    assert "mdpo2 and twin of g have the same N, alpha and steps" in capsys.readouterr().err
+
+
+def test_runs_of_other_settings_get_no_table(sweep):
+    plan, folder, _ = sweep
+    other = dataclasses.replace(
+        plan.runs[0], config=dataclasses.replace(plan.runs[0].config, learning_rate=0.1)
+    )
+    with pytest.raises(ValueError, match="has other settings than the sweep's file says"):
+        finals_of(dataclasses.replace(plan, runs=(other,)), folder)
+
+
+def test_violations_are_counted_and_end_with_status_1(sweep, tmp_path, monkeypatch, capsys):
+    plan, folder, _ = sweep
+    honest = finals.audit_run
+
+    def claims_violations(run):
+        return dataclasses.replace(honest(run), violations=2)
+
+    monkeypatch.setattr(finals, "audit_run", claims_violations)
+    assert finals_of(plan, folder)[1].violations == 2 * len(plan.runs)
+    monkeypatch.setattr("experiments.sweep.plan.load_plan", lambda path: plan)
+    command = ["finals", "x.toml", "--runs", str(folder), "--table", str(tmp_path / "t.csv")]
+    assert main(command) == 1
+    assert f"{2 * len(plan.runs)} of" in capsys.readouterr().out
 
 
 def test_a_sweep_that_is_not_finished_is_named(sweep, tmp_path, capsys):

@@ -134,6 +134,32 @@ def test_runs_of_other_seeds_are_not_paired(tmp_path):
     assert "of independent runs, 2 to 3 seeds" in " ".join(sentences(find_matched(runs)))
 
 
+def test_as_many_runs_of_other_seeds_are_not_paired(tmp_path):
+    left, right = [6.0, 8.0, 13.0], [4.0, 5.0, 9.0]
+    runs = [
+        *(run_of(tmp_path, MDPO, s, {10: x}) for s, x in zip((1, 2, 3), left, strict=True)),
+        *(run_of(tmp_path, PPO, s, {20: x}) for s, x in zip((2, 3, 4), right, strict=True)),
+    ]
+    (found, *_) = differences(find_matched(runs))
+    assert (found.paired, found.seeds) == (False, (3, 3))
+    expected = tuple(welch(np.array(left), np.array(right)))
+    assert tuple(found.band) == pytest.approx(expected)
+    paired = T2 * statistics.stdev([2.0, 3.0, 4.0]) / math.sqrt(3)
+    assert found.band.high - found.band.mean > 2 * paired
+    assert "of independent runs, 3 seeds" in " ".join(sentences(find_matched(runs)))
+
+
+def test_a_curve_begins_and_ends_where_all_runs_have_a_score(tmp_path):
+    runs = [
+        run_of(tmp_path, PPO, 1, {5: 1.0, 10: 2.0, 20: 6.0}),
+        run_of(tmp_path, PPO, 2, {10: 4.0, 15: 5.0}),
+    ]
+    matched = find_matched(runs)
+    costs, bands = matched.curve(matched.algorithms[0], "steps")
+    assert costs.tolist() == [10 * SAMPLES, 15 * SAMPLES]
+    assert [float(band.mean) for band in bands] == [3.0, 4.5]  # 2 and 4; 4, half-way, and 5
+
+
 def games(folder: Path, left: np.ndarray, right: np.ndarray) -> list[Path]:
     """Returns of both algorithms on coinrun and maze, [game, seed], at 1,280 steps in total."""
     runs = []
@@ -228,6 +254,26 @@ def test_hours_of_other_devices_speeds_or_without_times_are_told(tmp_path):
     assert any(f"10.0 times as fast as {slow} (PPO, coinrun): another" in s for s in found)
     assert f"{untimed} was not timed throughout and is missing from the hours." in found
     assert "No number of wall-clock hours suits all runs: some has no evaluation there." in found
+
+
+def test_runs_of_one_algorithm_are_unlike_from_half_as_fast_again(tmp_path):
+    for times, told in ((1.4, False), (2.0, True)):
+        runs = [
+            run_of(tmp_path / str(times), PPO, 1, {20: 5.0}),
+            run_of(tmp_path / str(times), PPO, 2, {20: 5.0}, seconds=3.6 * times),
+        ]
+        text = " ".join(sentences(find_matched(runs)))
+        assert (f"{runs[0].name} was {times} times as fast as {runs[1].name}" in text) is told
+        assert ("another machine, or a shared one" in text) is told
+
+
+def test_means_that_are_not_finite_are_refused_rather_than_compared(tmp_path, capsys):
+    runs = [run_of(tmp_path, PPO, s, {20: x}) for s, x in ((1, 5.0), (2, math.nan))]
+    assert called("compute", *runs) == 2
+    assert capsys.readouterr().err == (
+        f"mdpo: error: {runs[1]}/evaluations.jsonl, the line of update 20: agent 0, test sampled,"
+        " mean must be finite, got nan\n"
+    )
 
 
 def test_a_log_of_times_with_a_hole_counts_until_the_hole(tmp_path):

@@ -24,7 +24,7 @@ from experiments.procgen.comparison.curves import load_curves
 from experiments.procgen.comparison.figure_command import Figure
 from experiments.procgen.comparison.figure_grid import caption, grid_figure
 from experiments.procgen.comparison.figure_panels import find_panels, usual_levels
-from experiments.procgen.comparison.figure_table import find_rows, to_csv, to_json
+from experiments.procgen.comparison.figure_table import find_rows, to_csv, to_json, to_table
 from experiments.procgen.comparison.published_ppo import MODES, extract, load_published
 from experiments.procgen.config import ProcgenConfig
 from mdtheory import command_line
@@ -150,6 +150,12 @@ def test_a_point_is_the_mean_of_the_31_updates_before_it():
     assert thinned[49] == pytest.approx(np.mean(np.arange(round(end) - 31, round(end))))
 
 
+def test_the_last_point_of_easy_mode_has_31_updates_too():
+    # 50M steps are 3,051.8 updates, and the logs have 3,051.
+    thinned = extract.thin(np.arange(3051.0), MODES["easy"])
+    assert thinned[-1] == pytest.approx(np.mean(np.arange(3020, 3051)))
+
+
 def test_logs_of_another_shape_are_refused(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("eprewmean,misc/total_timesteps\n1,16384\n2,65536\n")
@@ -243,6 +249,26 @@ def test_axes_end_where_asked_and_later_points_are_not_drawn(tmp_path):
     assert figure.axes[0].get_xlim() == (0, 25 * SAMPLES)
 
 
+@pytest.mark.parametrize(("total", "factor"), [(False, 1), (True, 2)])
+def test_axes_reach_as_far_as_a_run_beyond_the_mark(tmp_path, total, factor):
+    update = 64_000 * 256  # steps of one agent, so that two updates pass the mark
+    config = dataclasses.replace(MDPO, n_envs=64_000, total_steps=2 * update)
+    figure = drawn(seeds_of(tmp_path, config, [4.0, 5.0], done=2), total_steps=total)
+    assert 2 * update > MODES["easy"].mark
+    assert figure.axes[0].get_xlim() == (0, 2 * update * factor)
+    (mean,) = lines_of(figure, "maze", "mean")
+    assert mean.get_xdata()[-1] == 2 * update * factor
+
+
+def test_there_is_something_to_see_from_two_points_on_or_a_square(tmp_path):
+    # Training is drawn from the second bin on, tests (after 20 updates) from the first square.
+    panels = find_panels(seeds_of(tmp_path, MDPO, [4.0, 5.0]))
+    assert panels.begins(["train", "test"], total_steps=False) == 2 * SAMPLES
+    assert panels.begins(["test"], total_steps=False) == 20 * SAMPLES
+    assert panels.begins(["test"], total_steps=True) == 2 * 20 * SAMPLES
+    assert find_panels([], "easy").begins(["test"], total_steps=True) == 1_000_000
+
+
 def test_mean_stops_where_a_seed_was_not_evaluated(tmp_path):
     runs = seeds_of(tmp_path, PPO, [4.0, 5.0])
     late = dataclasses.replace(PPO, seed=3)
@@ -283,6 +309,26 @@ def test_other_settings_than_the_published_are_told(tmp_path):
     assert find_panels(runs).notes == (
         "Other settings than the published runs: n_envs 32, discount 0.99 (PPO).",
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n_envs", 32),
+        ("learning_rate", 1e-4),
+        ("discount", 0.99),
+        ("normalize_rewards", False),
+        ("reward_clip", 5.0),
+        ("normalize_advantages", False),
+        ("clip_value_loss", False),
+        ("anneal_learning_rate", True),
+        ("precision", "float32"),
+    ],
+)
+def test_each_setting_that_matters_is_told(tmp_path, name, value):
+    runs = seeds_of(tmp_path, dataclasses.replace(PPO, **{name: value}), [4.0])
+    (note,) = find_panels(runs).notes
+    assert note == f"Other settings than the published runs: {name} {value} (PPO)."
 
 
 def test_modes_are_never_mixed(tmp_path):
@@ -359,6 +405,19 @@ def test_what_is_missing_says_why(tmp_path):
     assert reasons(runs) == "1 of 3 seeds not evaluated"
 
 
+def test_intervals_stand_in_brackets_and_ranges_in_words(tmp_path):
+    panels = find_panels(seeds_of(tmp_path, PPO, [4.0, 5.0]))
+    rows = find_rows(panels, ["test"])
+    columns = {str(c.header): list(c.cells) for c in to_table(rows, panels).columns}
+    maze, ninja = GAMES.index("maze"), GAMES.index("ninja")
+    assert columns["ours"][maze] == "3.50\n[-2.85, 9.85]"  # 12.706 * 0.5
+    assert columns["ours"][ninja] == "–"
+    runs = load_published("easy")["maze", "test"].at(25_000_000)
+    assert runs is not None
+    words = f"{runs.mean():.2f}\n{runs.min():.2f} to {runs.max():.2f}"
+    assert columns["PPO, 25M steps"][maze] == words
+
+
 def test_files_hold_every_row(tmp_path):
     panels = find_panels(seeds_of(tmp_path, PPO, [4.0, 5.0]))
     rows = find_rows(panels, ["train", "test"])
@@ -410,6 +469,68 @@ def test_command_on_the_picture_repeats_it():
     assert command == f"mdpo figure 'a b' {flags}"
 
 
+@pytest.mark.parametrize(
+    ("until", "words"),
+    [(2e6, "2e+06"), (1_234_567.0, "1234567"), (1_234_567.25, "1234567.25"), (500_000.0, "500000")],
+)
+def test_command_names_the_end_of_the_axes_exactly(until, words):
+    command = Figure(until=until, picture=Path("p.svg")).command()
+    assert command == f"mdpo figure --until {words} --picture p.svg"
+    assert float(words) == until
+
+
+def test_command_in_the_table_names_the_table_and_no_picture_that_was_not_asked_for(tmp_path):
+    table, picture = tmp_path / "t.json", tmp_path / "p.svg"
+    for more in ([], ["--picture", picture, "--force"]):
+        assert called("figure", "--mode", "easy", "--table", table, *more) == 0
+        command = json.loads(table.read_text())["command"]
+        assert command == "mdpo figure --mode easy --table t.json"
+    # Text is drawn, and said in comments, where XML allows no two hyphens in a row.
+    words = " ".join(re.findall(r"<!-- (.*?) -->", picture.read_text())).replace("- -", "--")
+    assert "mdpo figure --mode easy --picture p.svg" in words
+
+
+def test_neither_what_is_read_is_written_nor_one_file_twice(tmp_path, capsys, monkeypatch):
+    run = write_run(tmp_path / "run", PPO)
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    (tmp_path / "log.svg").symlink_to(run / "log.jsonl")
+    (tmp_path / "same.svg").symlink_to(tmp_path / "t.json")
+    read = "must not be a file that is read, got"
+    for arguments, message in (
+        (["--table", "run/config.json"], f"--table {read} run/config.json"),
+        (["--table", "run/../run/config.json"], f"--table {read} run/../run/config.json"),
+        (["--table", published_ppo.CURVES], f"--table {read} {published_ppo.CURVES}"),
+        (["--picture", "log.svg"], f"--picture {read} log.svg"),
+        (
+            ["--picture", "same.svg", "--table", "t.json"],
+            "--picture and --table must be different files, got same.svg and t.json",
+        ),
+    ):
+        assert called("figure", "run", "--force", *arguments) == 2
+        assert capsys.readouterr().err == f"mdpo: error: {message}\n"
+    assert {path: path.read_bytes() for path in run.iterdir()} == before
+    assert not (tmp_path / "t.json").exists()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_means_that_are_not_finite_are_refused_where_they_are_read(tmp_path, capsys, value):
+    lines = [evaluation(10, [4.0], [3.0]), evaluation(20, [4.0], [value])]
+    run = write_run(tmp_path / "run", PPO, evaluations=lines)
+    assert called("figure", run, "--table", tmp_path / "t.json") == 2
+    assert capsys.readouterr().err == (
+        f"mdpo: error: {run}/evaluations.jsonl, the line of update 20: agent 0, test sampled, mean"
+        f" must be finite, got {value}\n"
+    )
+    official = {"update": 10, "official": {"agent 0": {"mean": value}}}
+    run = write_run(tmp_path / "official", PPO, evaluations=[official])
+    with pytest.raises(ValueError, match=r"update 10: agent 0, official, mean must be finite, got"):
+        load_curves(run)
+    run = write_run(tmp_path / "log", PPO, lambda u, k: (1, value if u == 3 else 1.0))
+    with pytest.raises(ValueError, match=r"log.jsonl, the line of update 3: agent 0, return must"):
+        load_curves(run)
+
+
 def test_existing_files_are_not_overwritten(tmp_path, capsys):
     for flag, name in (("--picture", "p.png"), ("--table", "t.csv")):
         (tmp_path / name).write_text("mine")
@@ -425,6 +546,11 @@ def test_existing_files_are_not_overwritten(tmp_path, capsys):
         (["--table", "t.txt"], "--table must end in .csv or .json, got t.txt"),
         (["--picture", "p.gif"], "--picture must end in .svg, .png or .pdf, got p.gif"),
         (["--until", "0"], "until must be a number of steps above 0, got 0"),
+        (["--until", "-1234567"], "until must be a number of steps above 0, got -1234567"),
+        (
+            ["--mode", "easy", "--until", "999999.5"],
+            "until must leave something to draw, which begins at 1,000,000 steps, got 999999.5",
+        ),
         (["nowhere"], "nowhere is no run of `mdpo train`: it has no config.json"),
     ],
 )

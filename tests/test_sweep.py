@@ -23,6 +23,7 @@ from experiments.sweep.job import calibrate_job, digests, train_job
 from experiments.sweep.plan import Plan, load_plan, plan_of
 from experiments.sweep.status import estimate_words, share_done, status_line
 from experiments.sweep.store import NOTE, open_store
+from mdtheory import files
 from mdtheory.cluster import Outcome, Resources
 
 SMALL = {"env": "pixelgrid", "n_envs": 4, "rollout_steps": 16, "updates": 12, "evaluate_every": 3,
@@ -120,10 +121,15 @@ def test_procgen_runs_are_those_of_mdpo_train():
     ("changes", "words"),
     [
         ({"seed": 3}, "unknown key 'seed'.*seeds"),
-        ({"seeds": 0}, "seeds must be a whole number of at least 1, got 0"),
-        ({"seeds": True}, "seeds must be a whole number of at least 1, got True"),
+        ({"seeds": 0}, "seeds must be a whole number from 1 to 100000, got 0"),
+        ({"seeds": True}, "seeds must be a whole number from 1 to 100000, got True"),
         ({"seeds_per_run": 4}, "seeds_per_run must divide seeds = 2, got 4"),
-        ({"retries": -1}, "retries must be a whole number of at least 0, got -1"),
+        ({"retries": -1}, "retries must be a whole number from 0 to 1000, got -1"),
+        ({"seeds": 10**10}, "seeds must be a whole number from 1 to 100000, got 10000000000"),
+        (
+            {"algorithms": {"x" * 101: {}}},
+            "a name becomes a folder, .*up to 100 in all",
+        ),
         ({"games": {}}, r"games must hold at least one table, such as \[games.coinrun\]"),
         ({"games": 3}, "games must be a table, got 3"),
         ({"games": {"a": 3}}, "games.a must be a table, got 3"),
@@ -241,9 +247,119 @@ def test_a_run_with_other_settings_is_left_alone(small_run, tmp_path):
     assert (tmp_path / small_run.name / "checkpoint.safetensors").read_bytes() == before
 
 
-def test_a_url_that_fsspec_does_not_know_is_named():
-    with pytest.raises(ValueError, match="nowhere://x cannot be used"):
-        open_store("nowhere://x")
+@pytest.mark.parametrize("url", ["nowhere://x", "memory://x"])
+def test_a_url_that_workers_cannot_share_is_named(url):
+    with pytest.raises(ValueError, match=f"{url} cannot be used"):
+        open_store(url)
+
+
+def test_a_store_that_cannot_be_read_is_not_taken_for_an_empty_one(
+    small_run, tmp_path, monkeypatch
+):
+    where = f"file://{tmp_path}"
+    work(small_run, where)
+    finished = digests(tmp_path / small_run.name)
+
+    def fails(*_, **__):
+        raise ConnectionResetError("gone")
+
+    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.cat_file", fails)
+    with pytest.raises(ConnectionResetError):
+        load_states(Plan((small_run,), Resources(), 0), open_store(where))
+    with pytest.raises(ConnectionResetError):
+        work(small_run, where)
+    monkeypatch.undo()
+    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.find", lambda *_, **__: [])
+    with pytest.raises(OSError, match="could not be read, though it has a"):
+        work(small_run, where)
+    assert digests(tmp_path / small_run.name) == finished
+
+
+def test_the_checkpoint_is_sent_after_what_it_may_need_and_the_note_last(
+    small_run, tmp_path, monkeypatch
+):
+    from fsspec.implementations.local import LocalFileSystem
+
+    sent = []
+    move = LocalFileSystem.mv
+
+    def noted(self, source, target, **options):
+        sent.append(target.split("seed0/")[1])
+        return move(self, source, target, **options)
+
+    monkeypatch.setattr(LocalFileSystem, "mv", noted)
+    work(small_run, f"file://{tmp_path}")
+    assert "lock" not in sent
+    rounds = " ".join(sent).split("sweep.json")
+    assert rounds.pop() == ""
+    assert len(rounds) == 1 + 4  # the start, and every checkpoint
+    for names in rounds[1:]:
+        assert names.split()[-1] == "checkpoint.safetensors"
+        assert "evaluations/" in names
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "[]",
+        "null",
+        "3",
+        "{",
+        '{"update": "x"}',
+        '{"seconds": null}',
+        '{"update": 9, "digests": {}}',
+    ],
+)
+def test_damaged_notes_are_named(damaged, small_run, tmp_path):
+    work(small_run, tmp_path)
+    (tmp_path / small_run.name / NOTE).write_text(damaged)
+    for attempt in (
+        lambda: load_states(Plan((small_run,), Resources(), 0), open_store(str(tmp_path))),
+        lambda: work(small_run, tmp_path),
+    ):
+        with pytest.raises(ValueError, match=r"two/mdpo/seed0/sweep\.json is damaged"):
+            attempt()
+
+
+def test_a_folder_with_something_else_stays_as_it_is(small_run, tmp_path):
+    folder = tmp_path / small_run.name
+    folder.mkdir(parents=True)
+    (folder / "thesis.tex").write_text("mine")
+    with pytest.raises(FileExistsError, match="holds something else than a run"):
+        work(small_run, tmp_path)
+    assert [path.name for path in folder.iterdir()] == ["thesis.tex"]
+
+
+def test_a_finished_run_that_lost_its_configuration_is_named(small_run, tmp_path):
+    work(small_run, tmp_path)
+    (tmp_path / small_run.name / "config.json").unlink()
+    with pytest.raises(ValueError, match="was finished and has lost its"):
+        load_states(Plan((small_run,), Resources(), 0), open_store(str(tmp_path)))
+
+
+def test_seconds_of_all_attempts_are_added(small_run, tmp_path):
+    def die(value):
+        if value["update"] == 7:
+            raise SystemError
+
+    with pytest.raises(SystemError):
+        work(small_run, tmp_path, die)
+    path = tmp_path / small_run.name / NOTE
+    path.write_text(json.dumps({**json.loads(path.read_text()), "seconds": 1000.0}))
+    assert 1000 < work(small_run, tmp_path)["seconds"] < 1100
+
+
+def test_a_run_that_somebody_else_works_on_is_waited_for_and_then_left(
+    small_run, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(job, "_SECONDS_TO_LOSE_A_LOCK", 0.0)
+    (tmp_path / small_run.name).mkdir(parents=True)
+    with (
+        files.only_one(tmp_path / small_run.name),
+        pytest.raises(BlockingIOError, match="another sweep or process is at work on"),
+    ):
+        work(small_run, tmp_path)
+    assert not (tmp_path / small_run.name / NOTE).exists()
 
 
 def test_a_calibration_leaves_nothing_behind(small_run, monkeypatch, tmp_path):
@@ -287,19 +403,20 @@ def test_an_estimate_measures_only_what_no_run_has_shown():
     cluster = FakeCluster({"four/ppo": (0.5, None)}, slots=2)
     found = estimate(plan, states, cluster)
     assert cluster.asked == ["four/ppo"]
+    assert found.measured_now == {("four", "ppo")}
     assert found.seconds_per_update == {("four", "mdpo"): 2.0, ("four", "ppo"): 0.5}
     assert found.run_seconds == 12 * 0.5 + 6 * 2.0 + 12 * 0.5
     assert found.wall_seconds == 12.0  # 6 and then 6 beside 12
     words = estimate_words(dataclasses.replace(found, run_seconds=7200), Resources(2, 0.25))
     assert "4.00 CPU hours and 0.50 GPU hours" in words
     assert share_done(states, found) == pytest.approx((24 + 12) / (24 + 24 + 6 + 6))
-    assert status_line(states) == "4 runs: 1 finished, 1 stopped, 2 waiting; 18 of 48 updates"
+    assert status_line(states) == "4 runs: 1 finished, 1 begun, 2 waiting; 18 of 48 updates"
 
 
 def test_a_calibration_that_fails_says_so():
     plan = plan_of(content(games={"four": {}}, algorithms={"mdpo": {}}))
     cluster = FakeCluster({"four/mdpo": (None, "MemoryError: no")}, slots=1)
-    with pytest.raises(RuntimeError, match="short training of four/mdpo failed: MemoryError: no"):
+    with pytest.raises(ChildProcessError, match="four/mdpo failed: MemoryError: no"):
         estimate(plan, [State(run) for run in plan.runs], cluster)
 
 

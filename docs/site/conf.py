@@ -29,6 +29,7 @@ include_patterns = [
 exclude_patterns = [".*", "build", "dist", "runs", "tests", "docs/site"]
 source_suffix = {".md": "markdown"}
 nitpicky = True
+smartquotes = False  # a flag's two hyphens stay two
 nitpick_ignore_regex = [
     ("py:obj", "(?s:.*)"),  # `single backticks` of docstrings: a link where it names something
     ("py:.*", r".*\._\w+"),  # what is private has no page

@@ -40,7 +40,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("names", _NamesDirective)
     app.add_directive("command-line", _CommandLineDirective)
     app.connect("autodoc-process-docstring", _markdown_habits)
-    app.connect("source-read", _without_missing_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -55,12 +54,6 @@ def _markdown_habits(*arguments: Any) -> None:
 
 def _without_spaces(names: re.Match[str]) -> str:
     return names.group().replace(", ", ",")
-
-
-def _without_missing_pages(app: Sphinx, docname: str, source: list[str]) -> None:
-    """RESULTS.md is written by a command: the start page leads there once it exists."""
-    if docname == app.config.root_doc and "RESULTS" not in app.env.found_docs:
-        source[0] = source[0].replace("/RESULTS\n", "")
 
 
 def _inline_math(translator: HTML5Translator, node: nodes.math) -> None:

@@ -74,6 +74,7 @@ def effects(finals: Sequence[Final], measure: str) -> list[Effect]:
     Raises:
         ValueError: no two rows can be compared.
     """
+    _require_one_each(finals)
     found = [
         Effect(
             question=question,
@@ -95,6 +96,19 @@ def effects(finals: Sequence[Final], measure: str) -> list[Effect]:
         raise ValueError("the table must hold agents that distil and a control of the same game")
     decided = holm([effect.difference.p for effect in found])
     return [replace(e, decided=bool(d)) for e, d in zip(found, decided, strict=True)]
+
+
+def _require_one_each(finals: Sequence[Final]) -> None:
+    """Algorithms of a game must differ in what a comparison is named by."""
+    seen: dict[tuple[object, ...], str] = {}
+    for one in finals:
+        key = (one.game, one.agents, one.distill_coef, one.steps, one.policy)
+        other = seen.setdefault(key, one.algorithm)
+        if other != one.algorithm:
+            raise ValueError(
+                f"{other} and {one.algorithm} of {one.game} have the same N, alpha and steps: leave"
+                " one of them out"
+            )
 
 
 def _is_control(right: Final, left: Final, question: Question) -> bool:

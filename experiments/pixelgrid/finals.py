@@ -78,6 +78,8 @@ def finals_of(
         if run.config.ENVIRONMENT != "pixelgrid":
             raise ValueError(f"{run.name} is on {run.config.env}; finals are of the pixel grid")
         audit = audit_run(folder / run.name)
+        if audit.config != run.config:
+            raise ValueError(f"{folder / run.name} has other settings than the sweep's file says")
         if audit.updates[-1] < run.config.updates:
             raise ValueError(
                 f"{folder / run.name} is not finished: {audit.updates[-1]} of"
@@ -117,15 +119,18 @@ def read_finals(path: Path) -> list[Final]:
         ValueError: naming file, line, column and value.
     """
     groups: dict[tuple[object, ...], list[dict[str, Any]]] = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        for column in COLUMNS:
-            if column not in (reader.fieldnames or ()):
-                raise ValueError(f"{path}: column {column} is missing; `mdpo finals` writes it")
-        for row in reader:
-            values = _parsed(row, f"{path}, line {reader.line_num}")
-            key = tuple(values[name] for name in COLUMNS if name not in ("seed", *MEASURES))
-            groups.setdefault(key, []).append(values)
+    try:
+        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline=""))
+        rows = list(enumerate(reader, start=2))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} must be a CSV file in UTF-8: {error}") from None
+    for column in COLUMNS:
+        if column not in (reader.fieldnames or ()):
+            raise ValueError(f"{path}: column {column} is missing; `mdpo finals` writes it")
+    for line, row in rows:
+        values = _parsed(row, f"{path}, line {line}")
+        key = tuple(values[name] for name in COLUMNS if name not in ("seed", *MEASURES))
+        groups.setdefault(key, []).append(values)
     if not groups:
         raise ValueError(f"{path} has no rows; `mdpo finals` writes them")
     return [_final(members, path) for members in groups.values()]

@@ -45,12 +45,12 @@ class State:
 
     @property
     def word(self) -> str:
-        """failed, finished, running, stopped or waiting."""
+        """failed, finished, running (as far as this process knows), begun or waiting."""
         if self.error is not None:
             return "failed"
         if self.finished:
             return "finished"
-        return "running" if self.running else "stopped" if self.update else "waiting"
+        return "running" if self.running else "begun" if self.update else "waiting"
 
     def learn(self, note: Mapping[str, Any]) -> None:
         """Take over what a run's note says."""
@@ -64,6 +64,7 @@ def load_states(plan: Plan, store: Store) -> list[State]:
 
     Raises:
         FileExistsError: a run's folder holds one with other settings.
+        ValueError: a run's note is damaged, or its configuration is gone.
     """
     names = [run.name for run in plan.runs]
     configs = store.read([f"{name}/{CONFIG_FILE}" for name in names])
@@ -73,7 +74,9 @@ def load_states(plan: Plan, store: Store) -> list[State]:
         if config is not None and not same_run(run.config, config):
             raise FileExistsError(other_settings(run.name))
         states.append(State(run))
-        states[-1].learn(read_note(note))
+        states[-1].learn(read_note(note, run.name))
+        if states[-1].finished and config is None:
+            raise ValueError(f"{run.name} was finished and has lost its {CONFIG_FILE}: remove it")
     return states
 
 
@@ -105,7 +108,7 @@ def estimate(
     """Measure for a few seconds each game and algorithm of which nothing is known.
 
     Raises:
-        RuntimeError: a calibration failed, and so would its runs.
+        ChildProcessError: a calibration failed, and so would its runs.
     """
     pace: dict[Cell, float] = {}
     for s in states:
@@ -122,7 +125,7 @@ def estimate(
         if outcome is None:
             continue
         if outcome.error is not None:
-            raise RuntimeError(f"a short training of {outcome.name} failed: {outcome.error}")
+            raise ChildProcessError(f"a short training of {outcome.name} failed: {outcome.error}")
         pace[cells[outcome.name]] = outcome.result
     slots = cluster.slots(plan.resources)
     left = [pace[s.cell] * (s.run.config.updates - s.update) for s in states if not s.finished]

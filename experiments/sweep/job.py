@@ -46,10 +46,10 @@ def train_job(report: Report, where: str, name: str, content: str, threads: int)
     config = config_of(content)
     store = open_store(where)
     with store.work_on(name) as (folder, keep):
-        saved_config = folder / CONFIG_FILE
-        if saved_config.exists() and not same_run(config, saved_config.read_text("utf-8")):
-            raise FileExistsError(other_settings(f"{where}/{name}"))
-        note = read_note((folder / NOTE).read_text("utf-8") if (folder / NOTE).exists() else None)
+        _claim(config, folder, f"{where}/{name}")
+        _wait_for_lock(folder)
+        path = folder / NOTE
+        note = read_note(path.read_text("utf-8", "replace") if path.exists() else None, name)
         start = time.monotonic()
         before = note["seconds"]
 
@@ -58,7 +58,7 @@ def train_job(report: Report, where: str, name: str, content: str, threads: int)
             if finished:
                 note["digests"] = digests(folder)
             [there] = store.read([f"{name}/{NOTE}"])
-            if read_note(there)["update"] > done:
+            if read_note(there, name)["update"] > done:
                 raise RuntimeError(f"another worker has come further with {name}")
             files.write_atomically(folder / NOTE, json.dumps(note, indent=1).encode())
             keep()
@@ -70,7 +70,6 @@ def train_job(report: Report, where: str, name: str, content: str, threads: int)
 
         note["started_at"] = [*note["started_at"], note["update"]]
         remember(note["update"], finished=False)
-        _wait_for_lock(folder)
         _train(config, folder, threads, on_update)
         remember(config.updates, finished=True)
         return note
@@ -98,12 +97,35 @@ def calibrate_job(report: Report, content: str, threads: int) -> float:
     return (times[-1] - times[1]) / (len(times) - 2)
 
 
+def _claim(config: TrainConfig | ProcgenConfig, folder: Path, name: str) -> None:
+    """Make the folder this run's.
+
+    Raises:
+        FileExistsError: it holds something else.
+    """
+    saved = folder / CONFIG_FILE
+    if saved.exists():
+        if not same_run(config, saved.read_text("utf-8", "replace")):
+            raise FileExistsError(other_settings(name))
+        return
+    ours = (NOTE, "lock", f"{CONFIG_FILE}.partial", f"{NOTE}.partial")
+    if any(path.name not in ours for path in folder.iterdir()):
+        raise FileExistsError(f"{name} holds something else than a run: choose another --output")
+    files.write_atomically(saved, config.to_json().encode())
+
+
 def _wait_for_lock(folder: Path) -> None:
-    """A worker that is just dying may still hold the run."""
+    """A worker that is just dying may still hold the run.
+
+    Raises:
+        BlockingIOError: somebody else is at work on it.
+    """
     deadline = time.monotonic() + _SECONDS_TO_LOSE_A_LOCK
-    while time.monotonic() < deadline:
+    while True:
         with contextlib.suppress(BlockingIOError), files.only_one(folder):
             return
+        if time.monotonic() > deadline:
+            raise BlockingIOError(f"another sweep or process is at work on {folder}")
         time.sleep(1.0)
 
 
@@ -132,9 +154,23 @@ def config_of(content: str) -> TrainConfig | ProcgenConfig:
     return (ProcgenConfig if env != TrainConfig.ENVIRONMENT else TrainConfig).from_json(content)
 
 
-def read_note(text: str | None) -> dict[str, Any]:
-    """A run's note: update, seconds, started_at [attempt], and digests once it is finished."""
-    return {"update": 0, "seconds": 0.0, "started_at": [], **json.loads(text or "{}")}
+def read_note(text: str | None, name: str) -> dict[str, Any]:
+    """A run's note: update, seconds, started_at [attempt], and digests once it is finished.
+
+    Raises:
+        ValueError: it is damaged, naming the run.
+    """
+    note: dict[str, Any] = {"update": 0, "seconds": 0.0, "started_at": []}
+    try:
+        note |= dict(json.loads(text or "{}").items())
+        whole = all(isinstance(x, int) for x in (note["update"], *note["started_at"]))
+        timed = isinstance(note["seconds"], int | float)
+        named = isinstance(note.get("digests", {}), dict) and note.get("digests") != {}
+    except (ValueError, TypeError, AttributeError):
+        whole = timed = named = False
+    if not (whole and timed and named):
+        raise ValueError(f"{name}/{NOTE} is damaged: remove it, and the run goes on all the same")
+    return note
 
 
 def digests(folder: Path) -> dict[str, str]:

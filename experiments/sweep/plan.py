@@ -41,7 +41,7 @@ _KEYS = (
     "seeds", "first_seed", "seeds_per_run", "retries", "resources", "settings", "games",
     "algorithms",
 )  # fmt: skip
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def plan_of(content: Mapping[str, Any]) -> Plan:
         if not tables[kind]:
             raise ValueError(f"{kind} must hold at least one table, such as [{kind}.{_LIKE[kind]}]")
     per_run = _whole(content, "seeds_per_run", 1, least=1)
-    seeds = _whole(content, "seeds", 1, least=1)
+    seeds = _whole(content, "seeds", 1, least=1, most=100_000)
     first = _whole(content, "first_seed", 0, least=0)
     if seeds % per_run:
         raise ValueError(f"seeds_per_run must divide seeds = {seeds}, got {per_run}")
@@ -126,7 +126,7 @@ def plan_of(content: Mapping[str, Any]) -> Plan:
         resources = Resources(**tables["resources"])
     except ValueError as error:
         raise ValueError(f"resources: {error}") from None
-    return Plan(tuple(runs), resources, _whole(content, "retries", 3, least=0))
+    return Plan(tuple(runs), resources, _whole(content, "retries", 3, least=0, most=1000))
 
 
 _LIKE = {"games": "coinrun", "algorithms": "mdpo"}
@@ -141,8 +141,8 @@ def _cells(tables: Mapping[str, dict[str, Any]]) -> Iterator[tuple[str, str, dic
             for kind, name in (("games", game), ("algorithms", algorithm)):
                 if not _NAME.fullmatch(name):
                     raise ValueError(
-                        f"{kind}: a name becomes a folder, so it must be made of letters, digits"
-                        f" and . _ + -, got {name!r}"
+                        f"{kind}: a name becomes a folder, so it must begin with one of a-z, A-Z,"
+                        f" 0-9 and go on with these or . _ + -, up to 100 in all, got {name!r}"
                     )
             settings: dict[str, Any] = {}
             for part in parts:
@@ -196,10 +196,12 @@ def _table(content: Mapping[str, Any], key: str, where: str = "") -> dict[str, A
     return table
 
 
-def _whole(content: Mapping[str, Any], key: str, default: int, *, least: int) -> int:
+def _whole(
+    content: Mapping[str, Any], key: str, default: int, *, least: int, most: int = 2**31
+) -> int:
     value = content.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{key} must be a whole number of at least {least}, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{key} must be a whole number from {least} to {most}, got {value!r}")
     return value
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from experiments.sweep.driver import Cell, Estimate, State
 from mdtheory.cluster import Resources
 
-_WORDS = ("finished", "running", "stopped", "waiting", "failed")
+_WORDS = ("finished", "running", "begun", "waiting", "failed")
 
 
 def status_table(states: Sequence[State], *, only_active: bool = False) -> Table:

@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from mdtheory import files
-
 NOTE = "sweep.json"
 """In each run's folder: how far it is, what it cost, and digests of what it found."""
 _LAST = ("checkpoint.safetensors", NOTE)
@@ -37,9 +35,7 @@ class Store(Protocol):
         """Their texts; None where there is none."""
         ...
 
-    def work_on(
-        self, run: str
-    ) -> contextlib.AbstractContextManager[tuple[Path, Callable[[], None]]]:
+    def work_on(self, run: str) -> contextlib.AbstractContextManager[Workplace]:
         """Where to work on a run."""
         ...
 
@@ -62,7 +58,7 @@ class _Folder:
 
     def read(self, names: Sequence[str]) -> list[str | None]:
         paths = [self._root / name for name in names]
-        return [p.read_text(encoding="utf-8") if p.is_file() else None for p in paths]
+        return [p.read_text("utf-8", "replace") if p.is_file() else None for p in paths]
 
     @contextlib.contextmanager
     def work_on(self, run: str) -> Iterator[Workplace]:
@@ -80,16 +76,19 @@ class _Remote:
             self._files, self._root = fsspec.core.url_to_fs(url)
         except (ValueError, ImportError) as error:
             raise ValueError(f"{url} cannot be used: {error}") from None
+        if type(self._files).__name__ == "MemoryFileSystem":
+            raise ValueError(f"{url} cannot be used: workers do not share their memory")
         self._root = self._root.rstrip("/")
 
     def read(self, names: Sequence[str]) -> list[str | None]:
-        paths = {f"{self._root}/{name}" for name in names}
-        if not paths:
+        if not names:
             return []
         self._files.invalidate_cache()
-        found = self._files.cat(list(paths), on_error="omit")
-        texts = {path: content.decode() for path, content in found.items()}
-        return [texts.get(f"{self._root}/{name}") for name in names]
+        paths = [f"{self._root}/{name}" for name in names]
+        found = self._files.cat(paths, on_error="return")
+        if not isinstance(found, dict):  # of a single path
+            found = {paths[0]: found}
+        return [_text(found[path]) for path in paths]
 
     @contextlib.contextmanager
     def work_on(self, run: str) -> Iterator[Workplace]:
@@ -98,6 +97,9 @@ class _Remote:
             folder = Path(scratch) / Path(run).name
             folder.mkdir()
             self._fetch(there, folder)
+            [note] = self.read([f"{run}/{NOTE}"])
+            if note is not None and not (folder / NOTE).exists():  # listing may hide errors
+                raise OSError(f"{there} could not be read, though it has a {NOTE}")
             sent = _state(folder)
 
             def keep() -> None:
@@ -111,7 +113,7 @@ class _Remote:
 
     def _fetch(self, there: str, folder: Path) -> None:
         self._files.invalidate_cache()
-        for path in self._files.find(there) if self._files.exists(there) else ():
+        for path in self._files.find(there):
             name = path[path.index(there) + len(there) :].lstrip("/")
             if name.endswith(".partial"):
                 continue
@@ -125,6 +127,15 @@ class _Remote:
         self._files.mv(f"{there}.partial", there)
 
 
+def _text(content: bytes | Exception) -> str | None:
+    """What a file holds, None if there is none; any other failure is no absence."""
+    if isinstance(content, FileNotFoundError):
+        return None
+    if isinstance(content, Exception):
+        raise content
+    return content.decode(errors="replace")
+
+
 def fetch(store: Store, runs: Sequence[str], output: Path) -> None:
     """Copy runs into a folder, so that other commands can look at them.
 
@@ -132,9 +143,14 @@ def fetch(store: Store, runs: Sequence[str], output: Path) -> None:
         FileExistsError: a run's folder is there already.
     """
     for run in runs:
-        files.new_folder(output / run, force=False, marker=NOTE)
+        if (output / run).exists():
+            raise FileExistsError(f"{output / run} exists already: choose another folder")
+    for run in runs:
+        partial = output / f"{run}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
         with store.work_on(run) as (folder, _):
-            shutil.copytree(folder, output / run, dirs_exist_ok=True)
+            shutil.copytree(folder, partial)
+        partial.rename(output / run)
 
 
 def _state(folder: Path) -> dict[str, tuple[int, int]]:

@@ -25,24 +25,34 @@ from mdtheory.survey.tally import Tally
 
 @dataclass(frozen=True)
 class Worst:
-    """A bound's worst case: of those with the largest ratios in float64, the exactly largest.
+    """A bound's worst case: the largest ratio among those that are largest in float64.
 
     Attributes:
         number: of the problem.
-        ratio: used over allowed, computed exactly, then rounded; None where nothing is allowed.
+        share: used over allowed, in rationals, or rounded if irrational; None where nothing is
+            allowed.
+        verdict: decided exactly.
         attained: whether it uses exactly what is allowed.
         path: its problem file.
     """
 
     number: int
-    ratio: float | None
+    share: Fraction | float | None
+    verdict: str
     attained: bool
     path: Path
 
     @property
-    def rank(self) -> tuple[float, int]:
-        """Smaller is worse."""
-        return (-float("inf") if self.ratio is None else -self.ratio, self.number)
+    def ratio(self) -> float | None:
+        """The share, rounded."""
+        return None if self.share is None else float(self.share)
+
+    @property
+    def rank(self) -> tuple[Fraction | float, int, int]:
+        """Smaller is worse.  An irrational share may be rounded to another one: then what is
+        violated is worse than what is attained, and that worse than what holds otherwise."""
+        side = 0 if self.verdict == VIOLATED else 1 if self.attained else 2
+        return (-float("inf") if self.share is None else -self.share, side, self.number)
 
 
 @dataclass(frozen=True)
@@ -167,9 +177,8 @@ def conclude(store: Store, problems: int) -> Conclusion:
 def _case(bound: Bound, number: int, text: str, path: Path) -> tuple[Worst, str]:
     """Through the file's text, so that what a user gets is what was decided."""
     result = exact_result(bound, parse_problem(text, in_rationals=True))
-    ratio = None if result.ratio is None else float(result.ratio)
-    attained = isinstance(result.slack, Fraction) and result.slack == 0 and ratio is not None
-    return Worst(number, ratio, attained, path), text
+    attained = isinstance(result.slack, Fraction) and result.slack == 0 and result.ratio is not None
+    return Worst(number, result.ratio, result.verdict, attained, path), text
 
 
 def _text(conclusion: Conclusion) -> str:

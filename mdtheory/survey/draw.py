@@ -28,6 +28,8 @@ from mdtheory.search.space import (
 
 BATCH = 500
 """Problems that are drawn, and checked, together."""
+LARGEST = 10**10
+"""So many problems at most."""
 
 SIZES = ((2, 2, 2, 1), (3, 2, 3, 2), (4, 3, 3, 1), (8, 4, 4, 2))
 """States, actions, renderings, training renderings.  Random problems take the first three: where
@@ -61,6 +63,13 @@ def kind(number: int) -> Kind:
     if place % 20 == 1:
         return Kind("structured", SIZES[place // 20][0])
     return Kind("random", SIZES[_RANDOM[place % 5]][0])
+
+
+def with_baseline(first: int, stop: int) -> int:
+    """How many of these problems have a baseline: all but the adversarial ones.  Both numbers are
+    multiples of `BATCH`."""
+    adversarial_before = [(number // BATCH + 37) // 40 for number in (first, stop)]
+    return stop - first - BATCH * (adversarial_before[1] - adversarial_before[0])
 
 
 @lru_cache(maxsize=16)

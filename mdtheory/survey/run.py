@@ -11,11 +11,11 @@ from mdtheory.cluster import Cluster, Job, Resources, connected
 from mdtheory.judge import VIOLATED
 from mdtheory.survey.block import survey_block
 from mdtheory.survey.conclude import Conclusion, conclude
-from mdtheory.survey.draw import BATCH
+from mdtheory.survey.draw import BATCH, LARGEST
 from mdtheory.survey.settings import Settings
 from mdtheory.survey.store import Store, opened
 
-LARGEST = 10**10
+_MOST_RETRIES = 1000
 _ROUND = 4096
 """Blocks that Ray is given at once."""
 
@@ -43,7 +43,7 @@ def survey(
         block: problems of one job, a multiple of `BATCH`; has no influence on the result.
         address: of a Ray cluster, "auto" or HOST:PORT; by default this machine's cores.
         resources: of each job; by default one processor core.
-        retries: how often a block starts again whose worker or node died.
+        retries: how often a block starts again whose worker or node died, up to 1000.
         on_progress: called with a text and the share of this call's work that is done.
 
     Raises:
@@ -57,8 +57,8 @@ def survey(
                 f"{name} must be a multiple of {BATCH}, which are drawn together, up to"
                 f" {LARGEST:,}; got {number:,}"
             )
-    if retries < 0:
-        raise ValueError(f"retries must be at least 0, got {retries}")
+    if not 0 <= retries <= _MOST_RETRIES:
+        raise ValueError(f"retries must be from 0 to {_MOST_RETRIES}, got {retries}")
     resources = Resources() if resources is None else resources
     if not resources.cpus > 0:
         raise ValueError(f"cpus must be positive, got {resources.cpus:g}")

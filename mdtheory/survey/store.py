@@ -1,7 +1,7 @@
 """A survey's folder: its settings, and a line for every finished block.
 
-A line is written and flushed to disk whole; one that a kill tore is dropped and its block is done
-again.
+A line is written and flushed to disk whole; a last one that a kill tore, so that it has no end, is
+dropped and its block is done again.  Any other damage is an error.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from mdtheory import files
 from mdtheory.survey.draw import BATCH
+from mdtheory.survey.line import dump_line, load_line, tallies_of
 from mdtheory.survey.settings import Settings
 from mdtheory.survey.tally import Tally
 
@@ -35,22 +36,20 @@ class Store:
         self._load()
 
     def _load(self) -> None:
-        """Merge every line; cut off the last one if it is torn."""
+        """Merge every line; cut off the last one if it has no end."""
         good = 0
         with contextlib.suppress(FileNotFoundError), self._path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             for number, line in enumerate(file, start=1):
-                try:
-                    if not line.endswith(b"\n"):
-                        raise ValueError("torn")
-                    self.merge(json.loads(line))
-                except (ValueError, LookupError, TypeError, AttributeError) as error:
-                    if file.tell() < size:
-                        raise ValueError(
-                            f"{self._path} is damaged in line {number} ({error}): delete that line,"
-                            " and its problems are done again"
-                        ) from None
+                if not line.endswith(b"\n"):
                     break
+                try:
+                    self.merge(load_line(line))
+                except ValueError as error:
+                    raise ValueError(
+                        f"{self._path} is damaged in line {number} ({error}): delete that line,"
+                        " and its problems are done again"
+                    ) from None
                 good += len(line)
             if good < size:
                 os.truncate(self._path, good)
@@ -59,15 +58,11 @@ class Store:
         """Take a block's result into the tallies.
 
         Raises:
-            LookupError, TypeError, ValueError: for what is no such result, or was merged already.
+            ValueError: for what is no such result, or was merged already.
         """
-        batches = range(record["first"] // BATCH, record["stop"] // BATCH)
+        batches, found = tallies_of(record, self.settings)
         if self.done.intersection(batches):
             raise ValueError(f"problem {record['first']} is counted twice")
-        found = {
-            bound: Tally.from_json(self.settings.keep, record["bounds"][bound])
-            for bound in self.tallies
-        }
         for bound, tally in found.items():
             self.tallies[bound].merge(tally)
         self.done.update(batches)
@@ -76,7 +71,7 @@ class Store:
         """Merge a block's result and put it safely on disk."""
         self.merge(record)
         with self._path.open("ab") as file:
-            file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
+            file.write(dump_line(record))
             file.flush()
             os.fsync(file.fileno())
 
@@ -101,6 +96,8 @@ class Store:
 def opened(folder: Path, settings: Settings, problems: int) -> Iterator[Store]:
     """A new survey in this folder, or the one that is there, held against other processes.
 
+    Settings without any block or result give way to other ones.
+
     Raises:
         FileExistsError: the folder holds something else.
         ValueError: the survey there has other settings, or more problems; or a file is damaged.
@@ -117,9 +114,10 @@ def opened(folder: Path, settings: Settings, problems: int) -> Iterator[Store]:
     folder.mkdir(parents=True, exist_ok=True)
     with files.only_one(folder):
         if path.exists():
-            _require_same(path, settings)
-        else:
-            files.write_atomically(path, settings.dump().encode())
+            earlier = _settings(path, settings)
+            if _has_results(folder):
+                _require_same(folder, earlier, settings)
+        files.write_atomically(path, settings.dump().encode())
         store = Store(folder, settings)
         stop = (max(store.done, default=-1) + 1) * BATCH
         if stop > problems:
@@ -130,18 +128,33 @@ def opened(folder: Path, settings: Settings, problems: int) -> Iterator[Store]:
         yield store
 
 
-def _require_same(path: Path, settings: Settings) -> None:
+def _settings(path: Path, settings: Settings) -> dict[str, Any]:
+    """Those in the file, which must be named as ours are."""
     try:
         earlier = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         earlier = None
-    wanted = json.loads(settings.dump())
-    if not isinstance(earlier, dict) or earlier.keys() != wanted.keys():
+    if not isinstance(earlier, dict) or earlier.keys() != asdict(settings).keys():
         raise ValueError(f"{path} is damaged: choose another folder")
-    for name in asdict(settings):
+    return earlier
+
+
+def _has_results(folder: Path) -> bool:
+    """Whether there is a whole line, or a file of another name than an unfinished survey's."""
+    unfinished = {SETTINGS, SETTINGS + ".partial", BLOCKS, LOCK}
+    if {entry.name for entry in folder.iterdir()} - unfinished:
+        return True
+    with contextlib.suppress(FileNotFoundError), (folder / BLOCKS).open("rb") as file:
+        return file.readline().endswith(b"\n")
+    return False
+
+
+def _require_same(folder: Path, earlier: dict[str, Any], settings: Settings) -> None:
+    wanted = json.loads(settings.dump())
+    for name in wanted:
         if earlier[name] != wanted[name]:
             raise ValueError(
-                f"{path.parent} holds a survey with {name} {_shown(earlier[name])}, not"
+                f"{folder} holds a survey with {name} {_shown(earlier[name])}, not"
                 f" {_shown(wanted[name])}: choose another folder"
             )
 

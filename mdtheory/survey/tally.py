@@ -6,6 +6,7 @@ Tallies add up, in any order, to the same tally.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mdtheory.judge import HOLDS, NOT_APPLICABLE, VIOLATED, BoundResult
+from mdtheory.judge import HOLDS, NOT_APPLICABLE, UNDECIDED, VIOLATED, BoundResult
 from mdtheory.problem import Instance
 from mdtheory.problem_file import dump_problem
 from mdtheory.search.hunt import exact_result
@@ -33,7 +34,7 @@ class Tally:
         bins: problems by ratio, used over allowed, [101]: from 0 to 1 those that hold, above 1
             those that are violated, the last bin for 2 and more.
         attained: problems that use exactly what is allowed, decided in rationals; in no bin.
-        negative: problems of negative ratio; in no bin.
+        negative: other problems of negative ratio; in no bin.
         no_ratio: problems to which the bound applies but allows nothing; in no bin.
         worst: (problem, ratio) of the largest ratios; None where it is violated without a ratio.
         violations: problem -> the text of its problem file, exact; the smallest numbers.
@@ -86,7 +87,7 @@ class Tally:
         holds = np.asarray(result.verdict) == HOLDS
         is_exact = np.asarray(result.decided_by) == "rationals"
         attained = holds & is_exact & (np.asarray(result.slack) == 0) & ~np.isnan(ratio)
-        negative = ratio < 0
+        negative = (ratio < 0) & ~attained
         self.attained += int(attained.sum())
         self.negative += int(negative.sum())
         binned = ~np.isnan(ratio) & ~attained & ~negative
@@ -98,11 +99,7 @@ class Tally:
         self.bins += np.bincount(place.astype(int), minlength=len(self.bins))
 
     def _add_worst(self, cases: Any) -> None:
-        def rank(case: tuple[int, float | None]) -> tuple[float, int]:
-            number, ratio = case
-            return (-np.inf if ratio is None else -ratio, number)
-
-        self.worst = sorted([*self.worst, *cases], key=rank)[: self.keep]
+        self.worst = sorted([*self.worst, *cases], key=_rank)[: self.keep]
 
     def merge(self, other: Tally) -> None:
         """Add another tally of the same bound, on other problems."""
@@ -131,22 +128,87 @@ class Tally:
 
     @classmethod
     def from_json(cls, keep: int, content: dict[str, Any]) -> Tally:
-        """What `to_json` made; anything else raises LookupError, TypeError or ValueError."""
-        bins = np.asarray(content["bins"], dtype=np.int64)
-        if bins.shape != (BINS_PER_UNIT * UNITS + 1,):
-            raise ValueError(f"bins must be {BINS_PER_UNIT * UNITS + 1}, got {bins.shape}")
+        """What `to_json` made; what is laid out otherwise raises AttributeError, LookupError,
+        TypeError or ValueError."""
+        bins = [whole_number("bins", n) for n in content["bins"]]
+        if len(bins) != BINS_PER_UNIT * UNITS + 1:
+            raise ValueError(f"bins must be {BINS_PER_UNIT * UNITS + 1}, got {len(bins)}")
         return cls(
             keep=keep,
             verdicts=Counter(
-                {(v, d): int(n) for v, by in content["verdicts"].items() for d, n in by.items()}
+                {
+                    (verdict, decided_by): whole_number(verdict, n)
+                    for verdict, by in content["verdicts"].items()
+                    for decided_by, n in by.items()
+                }
             ),
-            bins=bins,
-            attained=int(content["attained"]),
-            negative=int(content["negative"]),
-            no_ratio=int(content["no_ratio"]),
-            worst=[(int(n), None if r is None else float(r)) for n, r in content["worst"]],
+            bins=np.asarray(bins, dtype=np.int64),
+            attained=whole_number("attained", content["attained"]),
+            negative=whole_number("negative", content["negative"]),
+            no_ratio=whole_number("no_ratio", content["no_ratio"]),
+            worst=[(whole_number("worst", n), _ratio(r)) for n, r in content["worst"]],
             violations={int(n): _text(entry) for n, entry in content["violations"].items()},
         )
+
+    def require_of(self, problems: int, numbers: range) -> None:
+        """Raise ValueError, with what is wrong, where the counts do not fit together as those of so
+        many problems, all of them with such numbers."""
+        unknown = {verdict for verdict, _ in self.verdicts} - _VERDICTS
+        if unknown:
+            raise ValueError(f"unknown verdict {min(unknown)!r}")
+        n_violated, n_exact = self.count(VIOLATED), self.verdicts[HOLDS, "rationals"]
+        n_ratios = int(self.bins.sum()) + self.attained + self.negative
+        n_applies = problems - self.count(NOT_APPLICABLE)
+        n_above = int(self.bins[BINS_PER_UNIT:].sum())
+        n_worst_without = sum(ratio is None for _, ratio in self.worst)
+        n_kept = min(self.keep, n_violated)
+        for what, found, lowest, highest in (
+            ("verdicts in all", self.problems, problems, problems),
+            ("attained", self.attained, 0, n_exact),
+            (
+                "bins, attained, negative, no_ratio in all",
+                n_ratios + self.no_ratio,
+                n_applies,
+                n_applies,
+            ),
+            ("ratios above 1", n_above, 0, n_violated),
+            ("worst cases", len(self.worst), min(self.keep, n_ratios), self.keep),
+            ("worst cases without ratio", n_worst_without, 0, min(n_violated, self.no_ratio)),
+            ("violations kept", len(self.violations), n_kept, n_kept),
+        ):
+            if not lowest <= found <= highest:
+                wanted = f"{lowest}" if lowest == highest else f"from {lowest} to {highest}"
+                raise ValueError(f"{what} must be {wanted}, got {found}")
+        for number in (*(n for n, _ in self.worst), *self.violations):
+            if number not in numbers:
+                raise ValueError(
+                    f"worst cases and violations must be problems {numbers[0]} to {numbers[-1]},"
+                    f" got {number}"
+                )
+        if len(dict(self.worst)) < len(self.worst) or self.worst != sorted(self.worst, key=_rank):
+            raise ValueError("worst cases must be different problems, the worst first")
+
+
+_VERDICTS = {HOLDS, VIOLATED, NOT_APPLICABLE, UNDECIDED}
+
+
+def whole_number(name: str, value: Any, most: int = 10**10) -> int:
+    """The value if it is a whole number from 0 to `most`; else ValueError with its name."""
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError(f"{name} must be a whole number from 0 to {most}, got {value!r}")
+    return value
+
+
+def _ratio(value: Any) -> float | None:
+    if value is None or (type(value) is float and math.isfinite(value)):
+        return value
+    raise ValueError(f"a ratio must be a finite float or null, got {value!r}")
+
+
+def _rank(case: tuple[int, float | None]) -> tuple[float, int]:
+    """Smaller is worse."""
+    number, ratio = case
+    return (-math.inf if ratio is None else -ratio, number)
 
 
 def _text(entry: dict[str, Any]) -> str:

@@ -37,6 +37,9 @@ class Settings:
     resamples: int = aggregates.RESAMPLES
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        aggregates.require_bootstrap(seed=self.seed, level=self.level, resamples=self.resamples)
+
     @property
     def ranges(self) -> Mapping[str, ReturnRange] | None:
         """By game, the returns that become 0 and 1; None where scores are taken as they are."""
@@ -216,17 +219,15 @@ def _without_width(found: Aggregation) -> list[str]:
     for left, right, games, probability in found.improvements:
         if probability.low != probability.high:  # nan ends differ too
             continue
-        sides = [found.scores[name] for name in (left, right)]
-        apart = [a.min() > b.max() or a.max() < b.min() for a, b in _by_game(games, *sides)]
-        chance = math.prod(
-            2 / math.comb(len(a) + len(b), len(a)) for a, b in _by_game(games, *sides)
-        )
-        why = (
-            "all runs of one are ahead of all runs of the other in each game, which runs of equal"
-            f" algorithms are with probability {chance:.2g}"
-            if all(apart)
-            else "drawing the same runs again never changes it"
-        )
+        why = "drawing the same runs again never changes it"
+        for ahead, behind in ((left, right), (right, left)):
+            sides = [(found.scores[ahead][game], found.scores[behind][game]) for game in games]
+            if all(a.min() > b.max() for a, b in sides):
+                why = (
+                    f"all runs of {ahead} are ahead of all runs of {behind} in every game, as all"
+                    " of one of two equal algorithms are, whichever of the two, with probability"
+                    f" {_chance_ahead([(len(a), len(b)) for a, b in sides]):.2g}"
+                )
         sentences.append(
             f"The probability that {left} is better than {right} has an interval without width, but"
             f" is not certain: {why}."
@@ -234,7 +235,9 @@ def _without_width(found: Aggregation) -> list[str]:
     return sentences
 
 
-def _by_game(
-    games: Sequence[str], left: Scores, right: Scores
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    return [(left[game], right[game]) for game in games]
+def _chance_ahead(sizes: Sequence[tuple[int, int]]) -> float:
+    """P(all runs of one are ahead of all of the other in every game, either one) if both are equal.
+
+    From the runs of each in each game: in a game the better runs are any of them, equally likely.
+    """
+    return 2 * math.prod(1 / math.comb(n + m, n) for n, m in sizes)

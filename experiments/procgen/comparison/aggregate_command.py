@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
+from experiments.config import CONFIG_FILE
 from mdtheory import files
 
 
@@ -45,7 +46,7 @@ class Aggregate:
     """Draw aggregates, every run, profiles and probabilities of improvement (.svg, .png or
     .pdf)."""
     output: Path | None = None
-    """Write every number to this new JSON file."""
+    """Write every number to this new file (.json)."""
     force: bool = False
     """Overwrite an existing picture and file."""
 
@@ -56,10 +57,7 @@ class Aggregate:
         from experiments.procgen.comparison.aggregate_tables import tables, to_json
         from mdtheory.report import style
 
-        if self.picture is not None:
-            files.new_picture(self.picture, self.force)
-        if self.output is not None:
-            files.new_file(self.output, force=self.force)
+        self._require_new_files()
         settings = Settings(
             mode=self.mode or "",
             normalization=self.normalization,
@@ -84,6 +82,27 @@ class Aggregate:
             style.save(aggregate_figure(found), self.picture)
             print(f"picture: {self.picture}")
         return 0
+
+    def _require_new_files(self) -> None:
+        """Neither file is read, both are different, and nothing is overwritten without --force."""
+        read = [run / CONFIG_FILE for run in self.runs]
+        if self.scores is not None:
+            read.append(self.scores)
+        written: dict[Path, str] = {}
+        for flag, path in (("--output", self.output), ("--picture", self.picture)):
+            if path is None:
+                continue
+            if path.resolve() in {one.resolve() for one in read}:
+                raise ValueError(f"{flag} must not be a file that is read, got {path}")
+            other = written.setdefault(path.resolve(), flag)
+            if other != flag:
+                raise ValueError(f"{other} and {flag} must be different files, got {path}")
+        if self.picture is not None:
+            files.new_picture(self.picture, self.force)
+        if self.output is not None:
+            if self.output.suffix != ".json":
+                raise ValueError(f"--output must end in .json, got {self.output}")
+            files.new_file(self.output, force=self.force)
 
     def _command(self) -> str:
         """The shortest command that repeats the numbers."""

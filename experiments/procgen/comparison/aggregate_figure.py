@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 
 from experiments.aggregates import AGGREGATES
 from experiments.procgen.comparison.aggregate import Aggregation
-from experiments.procgen.comparison.aggregate_tables import letters, percent, runs_of_each_game
+from experiments.procgen.comparison.aggregate_tables import percent, runs_of_each_game
+from experiments.procgen.comparison.compare import letters
 from mdtheory.intervals import Band
 from mdtheory.report import style
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.envs.procgen.games import GAMES
+from experiments.procgen.comparison.across_games import find_algorithms
 from experiments.procgen.comparison.aggregate import RAW, Aggregation, Settings
-from experiments.procgen.comparison.compare import algorithm_key, compare, labels
+from experiments.procgen.comparison.compare import compare
 from experiments.procgen.comparison.curves import Curves
 from experiments.procgen.comparison.score_file import Run, read_scores
-from experiments.procgen.config import ProcgenConfig
 from mdtheory import validation
 
 
@@ -27,7 +27,8 @@ def aggregate(
     """Runs of `mdpo train`, by the return of their last evaluation, and a file's scores.
 
     Args:
-        runs: folders; those that differ in seed and game alone are one algorithm.
+        runs: folders; those that differ in seed and game alone are one algorithm. Whoever distils
+            most comes first.
         scores: a CSV file (`read_scores`) of raw returns, of already normalised scores with the
             normalization `none`.
         settings: their mode may be empty where there are runs, which know it.
@@ -41,6 +42,13 @@ def aggregate(
     settings = settings or Settings()
     if not runs and scores is None:
         raise ValueError("give at least one run, a folder written by `mdpo train`, or --scores")
+    if until is not None and not runs:
+        raise ValueError(f"--until is about runs, of which there are none, got {until}")
+    if settings.normalization == RAW and settings.mode and not runs:
+        raise ValueError(
+            f"--mode says how returns are normalised, which --normalization none does not, got"
+            f" {settings.mode}: leave one of the two out"
+        )
     found: list[Run] = []
     notes: list[str] = []
     if runs:
@@ -74,13 +82,14 @@ def _of_folders(
         raise ValueError("runs hold raw returns: give --normalization a table's name, got none")
     comparison = compare(folders, until)
     curves = [run for task in comparison.tasks for run in task.runs]
-    names = _algorithms([run.config for run in curves])
     mode = _same_mode(curves)
     if settings.mode not in ("", mode):
         raise ValueError(f"--mode must be that of the runs, {mode}, got {settings.mode}")
+    algorithms = find_algorithms(curves, curves[0].config.levels.train)
+    algorithms.sort(key=lambda one: (-one.config.distill_coef, -one.agents))
     found, notes = [], list(comparison.notes)
     steps: dict[str, list[int]] = {}
-    for run, name in zip(curves, names, strict=True):
+    for name, run in ((one.label, run) for one in algorithms for run in one.runs):
         kind = f"{settings.split} sampled"
         score, update = run.evaluated(kind), run.evaluated_after(kind)
         if math.isfinite(score) and update is not None:
@@ -112,11 +121,3 @@ def _same_mode(curves: Sequence[Curves]) -> str:
     if mode not in ("easy", "hard"):
         raise ValueError(f"{first.name}: no returns are known that normalise {mode} mode")
     return mode
-
-
-def _algorithms(configs: Sequence[ProcgenConfig]) -> list[str]:
-    """Each run's algorithm, by name: settings that differ in seed and game alone are one."""
-    same_game = [dataclasses.replace(config, env=configs[0].env) for config in configs]
-    groups = {algorithm_key(config): config for config in same_game}
-    names = dict(zip(groups, labels(list(groups.values())), strict=True))
-    return [names[algorithm_key(config)] for config in same_game]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import string
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,17 +13,11 @@ from rich.table import Table
 from experiments.aggregates import AGGREGATES
 from experiments.interval import interval
 from experiments.procgen.comparison.aggregate import Aggregation
-from experiments.procgen.comparison.compare import Measure, _new_table, cell
+from experiments.procgen.comparison.compare import Measure, cell, letters, new_table
 from experiments.procgen.comparison.score_file import Run
 from mdtheory.intervals import Band
 
 _RETURN = Measure(lambda _: math.nan, "missing")
-
-
-def letters(names: Sequence[str]) -> dict[str, str]:
-    """A letter for each algorithm, for narrow columns and axes; numbers after Z."""
-    short = itertools.chain(string.ascii_uppercase, map(str, itertools.count(1)))
-    return dict(zip(names, short, strict=False))
 
 
 def shown(band: Band) -> str:
@@ -62,7 +54,7 @@ def _aggregate_table(found: Aggregation) -> Table:
         f"aggregates over {n} {'game' if n == 1 else 'games'}, {found.settings.split} levels,"
         f" {found.settings.words}; {percent(found.settings.level)} stratified bootstrap intervals"
     )
-    table = _new_table(title, "algorithm", "runs of each game", *AGGREGATES)
+    table = new_table(title, "algorithm", "runs of each game", *AGGREGATES)
     for name, letter in letters(found.algorithms).items():
         cells = [shown(band) for band in found.aggregates[name].values()]
         table.add_row(escape(f"{letter}: {name}"), runs_of_each_game(found, name), *cells)
@@ -73,7 +65,7 @@ def _aggregate_table(found: Aggregation) -> Table:
 def _pair_table(found: Aggregation) -> Table:
     letter = letters(found.algorithms)
     title = "probability that a run of the left scores more than one of the right, mean over games"
-    table = _new_table(title, "left > right", "games", "probability of improvement")
+    table = new_table(title, "left > right", "games", "probability of improvement")
     for pair in found.improvements:
         names = f"{letter[pair.left]} > {letter[pair.right]}"
         table.add_row(names, str(len(pair.games)), shown(pair.probability))
@@ -86,7 +78,7 @@ def _game_table(found: Aggregation) -> Table:
         f"every game: mean score on {found.settings.split} levels before normalisation, 95 %"
         " Student intervals over runs, and the mean normalised score"
     )
-    table = _new_table(title, "game", "range", *(letter[name] for name in found.algorithms))
+    table = new_table(title, "game", "range", *(letter[name] for name in found.algorithms))
     for game in found.all_games:
         low_high = found.settings.ranges[game] if found.settings.ranges else None
         span = f"{low_high.low:g} to {low_high.high:g}" if low_high else "-"
@@ -104,7 +96,7 @@ def _game_cell(found: Aggregation, name: str, game: str) -> str:
 
 
 def _run_table(found: Aggregation) -> Table:
-    table = _new_table("every run", "run", "", "game", "seed", "score", "normalised")
+    table = new_table("every run", "run", "", "game", "seed", "score", "normalised")
     letter = letters(found.algorithms)
     for run in found.runs:
         table.add_row(

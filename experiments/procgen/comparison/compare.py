@@ -13,7 +13,7 @@ import json
 import math
 import shlex
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -287,7 +287,7 @@ def _shown_returns(task: Task) -> dict[str, Measure]:
     }
 
 
-def _new_table(title: str, *columns: str) -> Table:
+def new_table(title: str, *columns: str) -> Table:
     """A table whose first column names its rows in full."""
     table = Table(title=title, title_justify="left", caption_justify="left")
     table.add_column(columns[0], overflow="fold")
@@ -296,14 +296,18 @@ def _new_table(title: str, *columns: str) -> Table:
     return table
 
 
+def letters(names: Iterable[str]) -> dict[str, str]:
+    """A letter for each algorithm, for narrow columns and axes; numbers after Z."""
+    short = itertools.chain(string.ascii_uppercase, map(str, itertools.count(1)))
+    return dict(zip(names, short, strict=False))
+
+
 def _letters(task: Task) -> dict[str, str]:
-    """A letter for each algorithm by its label, for narrow columns; numbers after Z."""
-    letters = [*string.ascii_uppercase, *map(str, range(len(task.groups)))]
-    return {group.label: letter for group, letter in zip(task.groups, letters, strict=False)}
+    return letters(group.label for group in task.groups)
 
 
 def _group_table(task: Task, measures: Mapping[str, Measure], words: str) -> Table:
-    table = _new_table(f"{task.title}: {words}", "algorithm", "seeds", *measures)
+    table = new_table(f"{task.title}: {words}", "algorithm", "seeds", *measures)
     for group, letter in zip(task.groups, _letters(task).values(), strict=True):
         n = len(group.runs)
         cells = [
@@ -330,20 +334,20 @@ def _exact(values: np.ndarray) -> str:
 def _difference_tables(task: Task) -> list[Table]:
     if not task.differences:
         return []
-    letters = _letters(task)
+    letter = _letters(task)
     title = f"{task.title}: paired differences, 95 % intervals (not corrected for their number)"
-    table = _new_table(title, "left - right", "pairs", "steps, left / right", *COMPARED)
+    table = new_table(title, "left - right", "pairs", "steps, left / right", *COMPARED)
     for d in task.differences:
         n = len(d.seeds)
         cells = [cell(d.intervals[name], RETURNS[name], n, sign="+") for name in COMPARED]
-        names = f"{letters[d.left]} - {letters[d.right]}"
+        names = f"{letter[d.left]} - {letter[d.right]}"
         table.add_row(names, str(n), f"{d.steps_ratio:.2f}", *cells)
     return [table]
 
 
 def _run_table(task: Task) -> Table:
     measures = {**_shown_returns(task), **TIMES}
-    table = _new_table(f"{task.title}: every run", "run", "", "seed", "updates", *measures)
+    table = new_table(f"{task.title}: every run", "run", "", "seed", "updates", *measures)
     for group, letter in zip(task.groups, _letters(task).values(), strict=True):
         for run in group.runs:
             values = [(measure, measure.of(run)) for measure in measures.values()]

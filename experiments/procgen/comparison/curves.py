@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.config import CONFIG_FILE
 from experiments.envs.procgen.games import EASY_RANGES, HARD_RANGES, ReturnRange
 from experiments.procgen.checkpoint import EVALUATIONS, LOG, TIMING, read_lines
 from experiments.procgen.config import ProcgenConfig
@@ -108,12 +109,17 @@ class Curves:
         return self.config.agents * _weights(self.config.width)
 
 
+def input_files(run: Path) -> tuple[Path, ...]:
+    """What `load_curves` reads."""
+    return tuple(run / name for name in (CONFIG_FILE, LOG, TIMING, EVALUATIONS))
+
+
 def load_curves(run: Path, until: int | None = None) -> Curves:
     """Read a run's logs, up to the update `until` if given.
 
     Raises:
         FileNotFoundError: the folder holds no run.
-        ValueError: a run of another environment, or a damaged log, naming file and line.
+        ValueError: a run of another environment, or a damaged log, naming file and update.
     """
     config = ProcgenConfig.load(run)
     lines = read_lines(run / LOG)[:until]
@@ -143,33 +149,55 @@ def load_curves(run: Path, until: int | None = None) -> Curves:
 
 
 def parse_evaluation(line: Mapping[str, Any]) -> Evaluated:
-    """One line of evaluations.jsonl, as `TrainingEvaluations.line` writes it."""
+    """One line of evaluations.jsonl, as `TrainingEvaluations.line` writes it.
+
+    Raises:
+        ValueError: a mean is not finite, naming its policy and value.
+    """
     by_policy = line.get("unbiased", {"policies": {}})["policies"]
     by_name: dict[str, list[float]] = {}
     for policy, by_mode in by_policy.items():
         before = "" if policy.startswith("agent ") else f"{policy} "
         for mode, by_split in by_mode.items():
             for split, result in by_split.items():
-                by_name.setdefault(f"{before}{split} {mode}", []).append(float(result["mean"]))
-    for result in line.get("official", {}).values():
-        by_name.setdefault("official", []).append(float(result["mean"]))
+                mean = _finite(f"{policy}, {split} {mode}, mean", result["mean"])
+                by_name.setdefault(f"{before}{split} {mode}", []).append(mean)
+    for policy, result in line.get("official", {}).items():
+        mean = _finite(f"{policy}, official, mean", result["mean"])
+        by_name.setdefault("official", []).append(mean)
     return Evaluated(line["update"], {name: float(np.mean(x)) for name, x in by_name.items()})
 
 
 def _training(line: Mapping[str, Any], config: ProcgenConfig) -> list[tuple[float, float]]:
     """Episodes and mean return of each agent."""
     agents = [
-        (float(a["episodes"]), math.nan if a["return"] is None else float(a["return"]))
-        for a in line["agents"]
+        (
+            _finite(f"agent {k}, episodes", a["episodes"]),
+            math.nan if a["return"] is None else _finite(f"agent {k}, return", a["return"]),
+        )
+        for k, a in enumerate(line["agents"])
     ]
     if len(agents) != config.agents:
         raise ValueError
     return agents
 
 
+class _NotFiniteError(ValueError):
+    """What a line holds in place of a finite number."""
+
+
+def _finite(name: str, value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise _NotFiniteError(f"{name} must be finite, got {number}")
+    return number
+
+
 def _parsed(path: Path, line: Mapping[str, Any], parse: Callable[[Any], Any]) -> Any:
     try:
         return parse(line)
+    except _NotFiniteError as error:
+        raise ValueError(f"{path}, the line of update {line['update']}: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError):
         message = f"{path}: the line of update {line['update']} is not as this version writes it"
         raise ValueError(message) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -39,17 +40,27 @@ class Figure:
     """Overwrite existing files."""
 
     def run(self) -> int:
+        from experiments.procgen.comparison.curves import input_files
         from experiments.procgen.comparison.figure_grid import grid_figure
         from experiments.procgen.comparison.figure_panels import find_panels
         from experiments.procgen.comparison.figure_table import find_rows, to_csv, to_json, to_table
+        from experiments.procgen.comparison.published_ppo import CURVES
         from mdtheory.report import style
 
+        self._require_apart([CURVES, *(file for run in self.runs for file in input_files(run))])
         picture = None if self.picture is None else files.new_picture(self.picture, self.force)
         table = None if self.table is None else new_table(self.table, self.force)
         if self.until is not None and not 0 < self.until < 1e12:
-            raise ValueError(f"until must be a number of steps above 0, got {self.until:g}")
+            raise ValueError(f"until must be a number of steps above 0, got {_number(self.until)}")
         splits = ("train", "test") if self.split == "both" else (self.split,)
         panels = find_panels(self.runs, self.mode)
+        total_steps = self.x == "total-steps"
+        begins = panels.begins(splits, total_steps=total_steps)
+        if self.until is not None and self.until < begins:
+            raise ValueError(
+                f"until must leave something to draw, which begins at {begins:,.0f} steps, got"
+                f" {_number(self.until)}"
+            )
         rows = find_rows(panels, splits)
         console = Console(width=max(Console().width, 160))
         console.print(to_table(rows, panels))
@@ -59,28 +70,54 @@ class Figure:
             figure = grid_figure(
                 panels,
                 splits=splits,
-                total_steps=self.x == "total-steps",
+                total_steps=total_steps,
                 until=self.until,
-                command=self.command(),
+                command=self.command("picture"),
             )
             style.save(figure, picture)
             print(f"picture: {picture}")
         if table is not None:
-            text = to_csv(rows) if table.suffix == ".csv" else to_json(rows, panels, self.command())
+            text = (
+                to_csv(rows)
+                if table.suffix == ".csv"
+                else to_json(rows, panels, self.command("table"))
+            )
             files.write_atomically(table, text.encode())
             print(f"table: {table}")
         return 0
 
-    def command(self) -> str:
-        """The shortest command that repeats the picture."""
+    def _require_apart(self, read: Iterable[Path]) -> None:
+        """What is written is neither one file twice nor one that is read."""
+        sources = {path.resolve() for path in read}
+        written = {"--picture": self.picture, "--table": self.table}
+        targets = {flag: path.resolve() for flag, path in written.items() if path is not None}
+        for flag, path in targets.items():
+            if path in sources:
+                raise ValueError(f"{flag} must not be a file that is read, got {written[flag]}")
+        if len(set(targets.values())) < len(targets):
+            raise ValueError(
+                f"--picture and --table must be different files, got {self.picture} and"
+                f" {self.table}"
+            )
+
+    def command(self, flag: Literal["picture", "table"] = "picture") -> str:
+        """The shortest command that repeats the picture, or the table."""
         defaults = Figure()
         flags = []
         for name in ("mode", "split", "x", "until"):
             value = getattr(self, name)
             if value != getattr(defaults, name):
-                flags += [f"--{name}", f"{value:g}" if name == "until" else str(value)]
-        name = self.picture.name if self.picture else "figure.png"
-        return shlex.join(["mdpo", "figure", *map(str, self.runs), *flags, "--picture", name])
+                flags += [f"--{name}", _number(value) if name == "until" else str(value)]
+        file = getattr(self, flag)
+        if file is not None:
+            flags += [f"--{flag}", file.name]
+        return shlex.join(["mdpo", "figure", *map(str, self.runs), *flags])
+
+
+def _number(value: float) -> str:
+    """Short, such as 2e+06, where that is the same number."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value).removesuffix(".0")
 
 
 def new_table(path: Path, force: bool) -> Path:

@@ -5,6 +5,7 @@ Steps are those of one agent throughout; whoever draws multiplies by the number 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,16 @@ class Panels:
     def mark(self) -> int:
         """Environment steps of one agent at the protocol's end."""
         return MODES[self.mode].mark
+
+    def begins(self, splits: Sequence[str], *, total_steps: bool) -> float:
+        """After how many steps there is something to see: a second point, or a test's square."""
+        found = [float(self.published[key].steps[1]) for key in self.published if key[1] in splits]
+        for one in self.algorithms:
+            factor = one.agents if total_steps else 1
+            for run, split in itertools.product(one.runs, splits):
+                shown = line_of(run, split).steps[0 if split == "test" else 1 :]
+                found += [float(factor * steps) for steps in shown[:1]]
+        return min(found)
 
     def on(self, game: str) -> list[Algorithm]:
         """The algorithms that have runs on a game."""

@@ -194,9 +194,9 @@ def to_table(rows: Sequence[Row], panels: Panels) -> Table:
             str(row.seeds) if row.algorithm else "–",
             "–" if row.steps_per_agent is None else f"{row.steps_per_agent:,}",
             "–" if row.total_steps is None else f"{row.total_steps:,}",
-            _cell(row.mean, row.low, row.high),
+            _cell(row.mean, "" if row.low is None else f"\n[{row.low:.2f}, {row.high:.2f}]"),
             *(
-                _cell(x.mean, x.least, x.most)
+                _cell(x.mean, "" if x.least is None else f"\n{x.least:.2f} to {x.most:.2f}")
                 for x in (row.ppo_at_steps_per_agent, row.ppo_at_total_steps, row.ppo_at_end)
             ),
             row.missing,
@@ -204,7 +204,6 @@ def to_table(rows: Sequence[Row], panels: Panels) -> Table:
     return table
 
 
-def _cell(mean: float | None, low: float | None, high: float | None) -> str:
-    if mean is None:
-        return "–"
-    return f"{mean:.2f}" + ("" if low is None else f"\n[{low:.2f}, {high:.2f}]")
+def _cell(mean: float | None, below: str) -> str:
+    """A mean and what stands below it: an interval in brackets, or a range in words."""
+    return "–" if mean is None else f"{mean:.2f}{below}"

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import csv
 import math
+import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 COLUMNS = ("algorithm", "game", "seed", "score")
+_SEED = re.compile("0|[1-9][0-9]*")
+_SCORE = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_UNSEEN = ("Cc", "Cf", "Zl", "Zp")
+"""Control and format characters, line and paragraph separators."""
 
 
 class Run(NamedTuple):
@@ -31,7 +37,8 @@ def read_scores(path: Path) -> tuple[list[Run], list[str]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
         try:
-            header = [name.strip() for name in next(reader, [])]
+            first = next(reader, [])
+            header = [_clean(f"{path}, line 1, column {k}", x) for k, x in enumerate(first, 1)]
             _require_columns(path, header)
             runs = list(_runs(path, header, reader))
         except UnicodeDecodeError:
@@ -60,7 +67,7 @@ def _runs(path: Path, header: list[str], reader: Iterator[list[str]]) -> Iterato
         line = f"{path}, line {reader.line_num}"  # type: ignore[attr-defined]
         if len(row) != len(header):
             raise ValueError(f"{line}, must have {len(header)} values, got {len(row)}")
-        run = _run(line, dict(zip(header, map(str.strip, row), strict=True)))
+        run = _run(line, dict(zip(header, row, strict=True)))
         before = lines.setdefault(run[:3], line)
         if before != line:
             raise ValueError(
@@ -71,13 +78,26 @@ def _runs(path: Path, header: list[str], reader: Iterator[list[str]]) -> Iterato
 
 
 def _run(line: str, row: dict[str, str]) -> Run:
-    for name in COLUMNS:
-        if not row[name]:
+    values = {name: _clean(f"{line}, column {name}", row[name]) for name in COLUMNS}
+    for name, value in values.items():
+        if not value:
             raise ValueError(f"{line}, column {name}, must not be empty")
-    try:
-        score = float(row["score"])
-    except ValueError:
-        score = math.nan
-    if not math.isfinite(score):
-        raise ValueError(f"{line}, column score, must be a finite number, got {row['score']!r}")
-    return Run(row["algorithm"], row["game"], row["seed"], score, line)
+    seed, score = values["seed"], values["score"]
+    if not _SEED.fullmatch(seed):
+        raise ValueError(
+            f"{line}, column seed, must be a whole number such as 0 or 12, without sign, leading"
+            f" zeros or decimals, got {seed!r}"
+        )
+    if not _SCORE.fullmatch(score) or not math.isfinite(float(score)):
+        raise ValueError(
+            f"{line}, column score, must be a finite number, got {score!r}: write it like -1.5"
+        )
+    return Run(values["algorithm"], values["game"], seed, float(score), line)
+
+
+def _clean(where: str, value: str) -> str:
+    """Without the blanks around it; nothing else that cannot be seen is let through."""
+    value = value.strip(" \t")
+    if any(unicodedata.category(character) in _UNSEEN for character in value):
+        raise ValueError(f"{where}, must have no control characters, got {value!a}")
+    return value.strip()

@@ -33,7 +33,9 @@ def points(mode: Mode) -> list[int]:
 
 def thin(returns: np.ndarray, mode: Mode) -> np.ndarray:
     """One run's returns [update] at the points, [point]."""
-    ends = [round(steps / (mode.workers * _STEPS_OF_A_WORKER)) for steps in points(mode)]
+    nearest = [round(steps / (mode.workers * _STEPS_OF_A_WORKER)) for steps in points(mode)]
+    # 50M steps are 3,051.8 updates of one worker, and the logs have 3,051.
+    ends = [min(end, len(returns)) for end in nearest]
     return np.array([returns[max(0, end - WINDOW) : end].mean() for end in ends])
 
 
