@@ -16,6 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from mdtheory.problem_file import dump_problem, load_problem
 from mdtheory.statements import STATEMENTS
 from mdtheory.statements.statement import bound_text
 from mdtheory.survey import BATCH, Settings, Tally, batch, kind, problem, store, survey_block
-from mdtheory.survey.conclude import conclude
+from mdtheory.survey.conclude import Worst, conclude, ratio_text
+from mdtheory.survey.draw import with_baseline
 from mdtheory.survey.store import opened
 from tests.wrong_variants import wrong_variants
 
@@ -162,7 +164,8 @@ def test_ray_gives_what_one_process_gives(expected, tmp_path, address, capsys):
     found = results(tmp_path / "s")
     picture = found.pop("survey.svg")
     assert found == expected
-    assert picture.startswith(b"<svg")
+    assert picture.startswith(b"<?xml ")
+    assert picture.count(b"<svg ") == 1
     out = capsys.readouterr().out
     assert "3,000 problems, seed 0" in out
     assert f"violated: {WRONG}, by " in out
@@ -352,7 +355,9 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     (("--block", "750"), "block must be a multiple of 500, .* got 750"),
     (("--seed", "-1"), "seed must be a whole number of at least 0, got -1"),
     (("--keep", "0"), "keep must be from 1 to 1000, got 0"),
-    (("--retries", "-1"), "retries must be at least 0, got -1"),
+    (("--retries", "-1"), "retries must be from 0 to 1000, got -1"),
+    (("--retries", "1001"), "retries must be from 0 to 1000, got 1001"),
+    (("--retries", "9" * 20), "retries must be from 0 to 1000, got 9{20}$"),
     (("--cpus", "0"), "cpus must be positive, got 0"),
     (("--cpus", "-1"), "cpus must be finite and at least 0, got -1"),
     (("--bound", "gap <= "), "expected .* at character .* got the end"),
@@ -430,7 +435,7 @@ def test_two_drivers_do_not_share_a_folder(folder, capsys):
 
 
 @pytest.mark.parametrize(
-    "damage", [b"", b"{", b"\0\0\0\n", b"[1]\n", b'{"first": 0}\n', b'{"first": 0, "stop": 500']
+    "damage", [b"", b"{", b"\0\0\0", b"[1]", b'{"first": 0}', b'{"first": 0, "stop": 500']
 )
 def test_a_torn_last_line_is_done_again_whatever_is_in_it(folder, damage):
     before = results(folder)
@@ -452,6 +457,181 @@ def test_a_damaged_line_in_the_middle_is_named(folder, capsys):
         refused(
             capsys, *flags, message="is damaged in line 2 .* delete that line, and its problems"
         )
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (b"\n", "Expecting value"),
+        (b"\0\0\0\n", "Expecting value"),
+        (b"\xff\n", "codec can't decode"),
+        (b"[" * 100_000 + b"\n", "nested too deeply"),
+        (b"[1]\n", "no JSON object"),
+        (b'{"first": 0}\n', "no entry 'stop'"),
+        (b'{"first": 0, "stop": 500}\n', "no entry 'bounds'"),
+        (b'{"first": 0, "stop": 500, "bounds": []}\n', "not laid out as a block is: list"),
+        (b'{"first": 0, "stop": 500, "bounds": {"A2": 1}}\n', "not laid out as a block is"),
+        (b'{"first": 0, "stop": 500, "crc32": 1}\n', "its crc32 does not fit"),
+    ],
+)
+def test_a_whole_last_line_that_is_damaged_is_named(folder, capsys, damage, message):
+    path = folder / store.BLOCKS
+    whole = path.read_bytes().splitlines(keepends=True)[0] + damage
+    path.write_bytes(whole)
+    flags = ("--problems", "1000", "--bound", "A2", "--output", str(folder))
+    words = re.escape(f"{path} is damaged in line 2 (") + f".*{message}.*: delete that line"
+    refused(capsys, *flags, message=words)
+    assert path.read_bytes() == whole
+
+
+@pytest.fixture(scope="module")
+def record() -> dict[str, Any]:
+    """Problems 500 to 999, structured: A2 is attained, `WRONG` violated."""
+    return survey_block(lambda report: None, Settings(bounds=FEW), 500, 1000)
+
+
+def without_checksum(folder: Path, record: dict[str, Any]) -> None:
+    """A folder with this one line, as earlier versions wrote it."""
+    with opened(folder, Settings(bounds=FEW), 1000):
+        (folder / store.BLOCKS).write_text(json.dumps(record) + "\n")
+
+
+def test_a_line_without_checksum_is_read(record, tmp_path):
+    without_checksum(tmp_path, record)
+    with opened(tmp_path, Settings(bounds=FEW), 1000) as found:
+        assert {b: t.to_json() for b, t in found.tallies.items()} == record["bounds"]
+
+
+IMPOSSIBLE: list[tuple[str, Any, str]] = [
+    ("first", 0.0, "first must be a whole number from 0 to 10000000000, got 0.0"),
+    ("first", True, "first must be a whole number .* got True"),
+    ("first", -500, "first must be a whole number .* got -500"),
+    ("first", 600, "multiples of 500, and first less than stop, got 600 and 1000"),
+    ("first", 1000, "multiples of 500, and first less than stop, got 1000 and 1000"),
+    ("stop", 99999999999999, "stop must be a whole number .* got 99999999999999"),
+    ("stop", 10**10, "A2: verdicts in all must be 9999999500, got 500"),
+    ("stop", 1500, "A2: verdicts in all must be 1000, got 500"),
+    ("A2.verdicts.violated", {"float64": 7}, "A2: verdicts in all must be 500, got 507"),
+    ("A2.verdicts.holds.float64", -1, "holds must be a whole number .* got -1"),
+    ("A2.verdicts", {"perhaps": {"float64": 500}}, "A2: unknown verdict 'perhaps'"),
+    ("A2.attained", 9999, "A2: attained must be from 0 to [0-9]+, got 9999"),
+    ("A2.attained", 10**30, "attained must be a whole number .* got 10{30}"),
+    ("A2.negative", 1, "A2: bins, attained, negative, no_ratio in all must be 500, got 501"),
+    ("A2.bins", [1], "bins must be 101, got 1"),
+    ("A2.bins", [10**30] + [0] * 100, "bins must be a whole number .* got 10{30}"),
+    ("A2.bins", [0.5] + [0] * 100, "bins must be a whole number .* got 0.5"),
+    ("A2.worst", [[-5, 9]], "worst must be a whole number .* got -5"),
+    ("A2.worst", [[600, 9]], "a ratio must be a finite float or null, got 9"),
+    ("A2.worst", [[600, float("nan")]], "a ratio must be a finite float or null, got nan"),
+    ("A2.worst", [[600, None]] * 5, "worst cases without ratio must be 0, got 5"),
+    ("A2.worst", [[600, 0.5]], "A2: worst cases must be 5, got 1"),
+    ("A2.worst", [[1600, 0.5]] * 5, "A2: .* must be problems 500 to 999, got 1600"),
+    ("A2.worst", [[600, 0.5]] * 5, "A2: worst cases must be different problems, the worst first"),
+    ("A2.worst", [[600 + k, 0.1 * k] for k in range(5)], "A2: worst cases .* the worst first"),
+    ("A2.violations", {"600": {}}, "A2: violations kept must be 0, got 1"),
+    (f"{WRONG}.violations", {}, ": violations kept must be 5, got 0"),
+    (f"{WRONG}.violations", {str(k): {} for k in range(5)}, ": .* problems 500 to 999, got 0"),
+    (f"{WRONG}.violations", {"600": 1}, "not laid out as a block is: 'int' object"),
+    (f"{WRONG}.violations", {"six": {}}, "invalid literal for int"),
+]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"), IMPOSSIBLE, ids=[f"{p} {m[-20:]}" for p, _, m in IMPOSSIBLE]
+)
+def test_a_line_of_impossible_numbers_is_named(record, tmp_path, capsys, place, value, message):
+    wrong = json.loads(json.dumps(record))
+    *way, last = place.split(".")
+    entry = wrong["bounds"] if way else wrong
+    for word in way:
+        entry = entry[word]
+    entry[last] = value
+    without_checksum(tmp_path, wrong)
+    flags = ("--problems", "1000", "--output", str(tmp_path), *FLAGS)
+    words = re.escape(f"{tmp_path / store.BLOCKS} is damaged in line 1 (") + f".*{message}"
+    refused(capsys, *flags, message=words)
+
+
+def test_a_possible_number_that_was_edited_does_not_fit_the_checksum(folder, capsys):
+    path = folder / store.BLOCKS
+    line = json.loads(path.read_text().splitlines()[0])
+    line["bounds"]["A2"]["worst"][0][1] += 1e-3
+    path.write_text(json.dumps(line) + "\n")
+    flags = ("--problems", "1000", "--bound", "A2", "--output", str(folder))
+    refused(capsys, *flags, message=r"is damaged in line 1 \(its crc32 does not fit\): delete")
+
+
+def test_counts_of_problems_with_a_baseline_are_those_of_the_batches():
+    for first, stop in ((0, 500), (0, 1000), (1000, 1500), (500, 21_500), (0, 80_000)):
+        batches = range(first, stop, BATCH)
+        n = BATCH * sum(kind(number).name != "adversarial" for number in batches)
+        assert with_baseline(first, stop) == n
+
+
+@pytest.mark.parametrize("torn", [None, b"", b'{"first": 0, "st'])
+def test_settings_give_way_where_nothing_was_computed(tmp_path, torn):
+    with opened(tmp_path, Settings(bounds=("A2",)), 500):
+        pass
+    if torn is not None:
+        (tmp_path / store.BLOCKS).write_bytes(torn)
+    other = Settings(bounds=("A3",), seed=2)
+    with opened(tmp_path, other, 500) as found:
+        assert (found.settings, found.problems) == (other, 0)
+    assert json.loads((tmp_path / store.SETTINGS).read_text())["seed"] == 2
+
+
+def test_settings_stay_where_a_result_is(folder, capsys):
+    (folder / store.BLOCKS).unlink()
+    flags = ("--problems", "1000", "--bound", "A3", "--output", str(folder))
+    refused(capsys, *flags, message="holds a survey with bounds A2, not A3")
+
+
+def test_settings_of_somebody_else_are_left_alone(tmp_path, capsys):
+    (tmp_path / store.SETTINGS).write_text('{"editor.tabSize": 4}')
+    flags = ("--problems", "500", "--output", str(tmp_path))
+    refused(capsys, *flags, message="settings.json is damaged: choose another folder")
+    assert (tmp_path / store.SETTINGS).read_text() == '{"editor.tabSize": 4}'
+
+
+def test_a_survey_without_a_cluster_does_not_fix_its_bounds(tmp_path, capsys):
+    flags = ("--problems", "500", "--output", str(tmp_path / "s"), "--address", "localhost:1")
+    for bound in ("A2", "A3"):
+        refused(capsys, *flags, "--bound", bound, message="no Ray cluster at 'localhost:1'")
+
+
+def test_violations_without_a_ratio_are_the_worst_cases(tmp_path):
+    """Nothing is allowed, so that there is no share of it; problems of gap 0 hold."""
+    bound = "gap <= 0 * A2"
+    settings = Settings(bounds=(bound,), keep=3)
+    block = survey_block(lambda report: None, settings, 0, 500)
+    verdict = check(*batch(0, 0), bounds=bound).bounds[0].verdict
+    numbers = np.flatnonzero(verdict == "violated").tolist()
+    assert 3 < len(numbers) < 500
+    assert block["bounds"][bound]["worst"] == [[number, None] for number in numbers[:3]]
+    with opened(tmp_path, settings, 500) as found:
+        found.append(block)
+        worst = conclude(found, 500).worst[bound]
+    assert (worst.number, worst.ratio, worst.attained) == (numbers[0], None, False)
+    assert ratio_text(worst) == "none allowed"
+
+
+def test_a_rounded_ratio_does_not_tie_with_an_exact_one(tmp_path):
+    tiny = Fraction(1, 10**30)
+    attained = Worst(9, Fraction(1), "holds", True, tmp_path)
+    below = [
+        Worst(1, 1 - tiny, "holds", False, tmp_path),
+        Worst(2, 1.0, "holds", False, tmp_path),
+        Worst(3, 1.0, "undecided", False, tmp_path),
+    ]
+    above = [
+        Worst(10, 1 + tiny, "violated", False, tmp_path),
+        Worst(11, 1.0, "violated", False, tmp_path),
+        Worst(12, None, "violated", False, tmp_path),
+    ]
+    assert {worst.ratio for worst in (*below, attained, *above)} == {1.0, None}
+    assert all(attained.rank < worst.rank for worst in below)
+    assert all(worst.rank < attained.rank for worst in above)
+    assert [ratio_text(worst) for worst in (attained, *below)] == ["1", *["1 (rounded)"] * 3]
 
 
 def test_a_kill_before_the_settings_were_written_does_not_lock_the_folder(tmp_path):
