@@ -23,6 +23,7 @@ from experiments.envs.procgen import ACTIONS, LevelSet, ProcgenVectorEnv, libenv
 from experiments.procgen import ProcgenConfig, configure, load_policies
 from experiments.procgen.learner import Networks, build_networks
 from experiments.procgen.watch import HELD, Moment, Played, play, watch
+from mdtheory.report import style
 
 pytestmark = pytest.mark.skipif(
     not libenv.is_installed(), reason="Procgen's wheel is not installed"
@@ -223,7 +224,7 @@ def bars(frame: np.ndarray, n_agents: int) -> np.ndarray:
     """Lengths of the bars as a share of the longest possible, [agent, action]."""
     found = np.zeros((n_agents, 15))
     for k in range(n_agents):
-        colour = np.array(ImageColor.getrgb(room.RUN_COLOURS[k]))
+        colour = np.array(ImageColor.getrgb(style.RUN_COLOURS[k]))
         left = room._GAME + room._MARGIN + room._NAMES + k * room._COLUMN
         for a in range(15):
             y = room._TITLE + room._HEADER + a * room._ROW + room._ROW // 2
@@ -244,7 +245,7 @@ def test_bars_are_the_probabilities_of_each_frame(tmp_path):
 
 
 def test_strip_shows_the_distance_so_far(clip):
-    colour = np.array(ImageColor.getrgb(room.RUN_COLOURS[1]))
+    colour = np.array(ImageColor.getrgb(style.RUN_COLOURS[1]))
     e = math.exp(3)
     top, bottom = room._TITLE + room._GAME + 30, room._TITLE + room._GAME + room._STRIP - 22
     for n in (4, 12):
