@@ -143,6 +143,8 @@ def _from_object(kind: type, content: Any) -> Any:
         if key not in known:
             raise ValueError(validation.unknown("key", key, list(known)))
         nested = dataclasses.is_dataclass(known[key])
+        if nested and not isinstance(value, dict):
+            raise ValueError(f"{key} must hold a table of settings, got {value!r}")
         if isinstance(value, list):
             value = tuple(value)
         fields[key] = _from_object(known[key], value) if nested else value

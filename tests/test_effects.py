@@ -93,7 +93,17 @@ def test_each_question_compares_what_it_says(sweep):
             assert (e.difference.low, e.difference.high) == pytest.approx(
                 (interval.low, interval.high)
             )
-            assert e.decided == (e.sign != 0)
+        tests = [scipy.stats.ttest_rel(*pair_of(e, finals, sides, measure)) for e in found]
+        assert [e.decided for e in found] == holm([test.pvalue for test in tests]).tolist()
+        assert [e.sign for e in found] == [
+            int(np.sign(test.statistic)) * e.decided for e, test in zip(found, tests, strict=True)
+        ]
+
+
+def pair_of(effect, finals, sides, measure):
+    """Both sides' values of a comparison, [seed]."""
+    [(left, right)] = [(a, b) for question, a, b in sides if question == effect.question]
+    return [finals[(effect.game, *side)].values[measure] for side in (left, right)]
 
 
 def test_holm_rejects_step_by_step():

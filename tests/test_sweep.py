@@ -138,7 +138,12 @@ def test_procgen_runs_are_those_of_mdpo_train():
         ({"resources": {"gpu": 1}}, "resources: unknown key 'gpu'.*gpus"),
         ({"resources": {"cpus": -2}}, "resources: cpus must be finite and at least 0, got -2"),
         ({"settings": {}}, "game two, algorithm mdpo: env must be given"),
-        ({"settings": {"env": "atari"}}, "algorithm mdpo: unknown env 'atari'"),
+        ({"settings": {"env": "atari"}}, "unknown env 'atari'.*procgen:coinrun"),
+        ({"settings": {"env": 3}}, "unknown env 3.*pixelgrid.*procgen:coinrun"),
+        (
+            {"settings": {**SMALL, "pixelgrid": 3}, "games": {"a": {}}},
+            "pixelgrid must hold a table",
+        ),
         ({"settings": {"env": "procgen:coinrum"}}, "unknown env 'procgen:coinrum'.*coinrun"),
         ({"settings": {**SMALL, "updatez": 3}}, "unknown key 'updatez'.*updates"),
         ({"settings": {**SMALL, "updates": "3"}}, "updates must be a whole number, got '3'"),
@@ -247,7 +252,7 @@ def test_a_run_with_other_settings_is_left_alone(small_run, tmp_path):
     assert (tmp_path / small_run.name / "checkpoint.safetensors").read_bytes() == before
 
 
-@pytest.mark.parametrize("url", ["nowhere://x", "memory://x"])
+@pytest.mark.parametrize("url", ["nowhere://x", "memory://x", "ftp://nohost.invalid/x"])
 def test_a_url_that_workers_cannot_share_is_named(url):
     with pytest.raises(ValueError, match=f"{url} cannot be used"):
         open_store(url)

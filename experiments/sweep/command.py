@@ -102,14 +102,15 @@ def _estimate(
 def _display(found: Estimate | None) -> Iterator[Callable[[Sequence[State]], None]]:
     """A table that is kept up to date on a terminal, a line now and then elsewhere."""
     start = time.monotonic()
-    first: list[float] = []
+    first: float | None = None
     console = Console(stderr=True)
 
     def words(states: Sequence[State]) -> str:
+        nonlocal first
         share = status.share_done(states, found)
-        first.append(share) if not first else None
+        first = share if first is None else first
         spent = time.monotonic() - start
-        gained = share - first[0]
+        gained = share - first
         left = f", {spent * (1 - share) / gained:,.0f} s left" if gained > 0 else ""
         return f"{status.status_line(states)}, {spent:,.0f} s{left}"
 

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.config import PPOConfig
+from experiments.envs.procgen.games import GAMES
 from experiments.pixelgrid.config import TrainConfig
 from experiments.procgen.config import PREFIX, ProcgenConfig, configure
 from mdtheory import validation
@@ -162,6 +163,9 @@ def _config(
                 raise ValueError(f"{name} is no setting here: it stands at the top of the file")
         if str(env).startswith(PREFIX):
             return _procgen_config(settings, seed, per_run)
+        if env != TrainConfig.ENVIRONMENT:
+            known = (TrainConfig.ENVIRONMENT, *(PREFIX + game for game in GAMES))
+            raise ValueError(validation.unknown("env", env, known))
         return TrainConfig.from_json(
             json.dumps({**settings, "first_seed": seed, "seeds": per_run}, default=str)
         )

@@ -100,8 +100,9 @@ def estimate_words(found: Estimate, resources: Resources) -> str:
     kinds = (("CPU", resources.cpus), ("GPU", resources.gpus))
     costs = [f"{hours * amount:.2f} {kind} hours" for kind, amount in kinds if amount]
     at_once = f"{found.slots} at once" if found.slots else "one at once (no node has room yet)"
+    source = "Measured by a short training" if found.measured_now else "As runs so far took"
     return (
         f"about {found.wall_seconds / 3600:.2f} hours, {at_once}, {resources} each:"
-        f" {' and '.join(costs) or f'{hours:.2f} hours of runs'}. Measured by training each for"
-        " some seconds; what is evaluated more rarely comes on top."
+        f" {' and '.join(costs) or f'{hours:.2f} hours of runs'}. {source}; what is evaluated more"
+        " rarely than that comes on top."
     )

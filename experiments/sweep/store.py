@@ -74,7 +74,7 @@ class _Remote:
         try:
             self._files: Any
             self._files, self._root = fsspec.core.url_to_fs(url)
-        except (ValueError, ImportError) as error:
+        except (ValueError, ImportError, OSError) as error:
             raise ValueError(f"{url} cannot be used: {error}") from None
         if type(self._files).__name__ == "MemoryFileSystem":
             raise ValueError(f"{url} cannot be used: workers do not share their memory")
@@ -86,8 +86,6 @@ class _Remote:
         self._files.invalidate_cache()
         paths = [f"{self._root}/{name}" for name in names]
         found = self._files.cat(paths, on_error="return")
-        if not isinstance(found, dict):  # of a single path
-            found = {paths[0]: found}
         return [_text(found[path]) for path in paths]
 
     @contextlib.contextmanager
