@@ -23,6 +23,7 @@ from experiments.procgen.config import PREFIX, ProcgenConfig
 from experiments.procgen.measures.report_command import ReportProcgen
 from experiments.sweep.command import SweepCommand
 from mdtheory import command_line, files
+from mdtheory.progress import progress
 from mdtheory.report import GENERATOR
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def _write_report(runs: Sequence[Path], path: Path, *, shrinkage: bool) -> None:
 def _study() -> Study:
     from mdtheory.shrinkage import training
 
-    with command_line.progress() as show:
+    with progress() as show:
         return training.study(on_progress=show)
 
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from mdtheory import command_line, files, validation
 from mdtheory.check import check
 from mdtheory.problem_file import dump_problem, load_problem
+from mdtheory.progress import progress
 from mdtheory.statements import (
     AGENT_QUANTITIES,
     PAIR_QUANTITIES,
@@ -109,7 +110,7 @@ class Demo:
         if self.save is not None:
             raise ValueError(f"--save needs the name of one toy, got {_SHRINKAGE}")
         picture = None if self.picture is None else files.new_picture(self.picture, self.force)
-        with command_line.progress() as show:
+        with progress() as show:
             found = study(on_progress=show)
         if picture is not None:
             style.save(shrinkage.shrinkage_figure(found), picture)
@@ -149,7 +150,7 @@ class Refute:
 
         if self.output is not None:
             files.new_file(self.output, force=self.force)
-        with command_line.progress() as show:
+        with progress() as show:
             answer = refute(
                 self.bound,
                 budget=command_line.seconds(self.budget),
@@ -209,7 +210,7 @@ class Atlas:
         from mdtheory.search.atlas import survey
 
         self.output.mkdir(parents=True, exist_ok=True)
-        with command_line.progress() as show:
+        with progress() as show:
             atlas = survey(self.output / "atlas.json", seed=self.seed, on_progress=show)
         picture = self.output / "atlas.svg"
         style.save(atlas_figure(atlas), picture)
@@ -258,7 +259,7 @@ class Survey:
         if self.picture is not None:
             picture = files.new_picture(self.picture, self.force)
         settings = Settings(seed=self.seed, bounds=self.bound, keep=self.keep)
-        with command_line.progress() as show:
+        with progress() as show:
             found = survey(
                 settings,
                 self.output,

@@ -211,7 +211,10 @@ def _require_listening(address: str) -> None:
 
 
 class _Board:
-    """Keeps the newest report of each job; an actor beside the one who reads it."""
+    """Keeps the newest report of each job; an actor beside the one who reads it.
+
+    Nobody waits for a report: it may come late, and is lost with a worker that is killed.
+    """
 
     def __init__(self) -> None:
         self._reports: dict[str, Any] = {}

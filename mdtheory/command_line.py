@@ -1,4 +1,4 @@
-"""What both command lines share: parsing, one-line errors, exit statuses, progress.
+"""What both command lines share: parsing, one-line errors, exit statuses.
 
 Exit status 0: done; 1: done, and the answer is no (a bound is violated); 2: bad input.
 """
@@ -11,14 +11,10 @@ import io
 import itertools
 import re
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import tyro
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mdtheory import validation
 
@@ -123,7 +119,6 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-_SECONDS_BETWEEN_LINES = 10.0
 _DURATION = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)\s*(s|m|h|)")
 
 
@@ -134,32 +129,3 @@ def seconds(duration: str) -> float:
     if match is None or not 0 < number < 1e6:
         raise ValueError(f"a duration must be positive, such as 90, 60s, 5m or 1h, got {duration}")
     return number * {"": 1, "s": 1, "m": 60, "h": 3600}[match.group(2)]
-
-
-def _lines() -> Callable[[str, float], None]:
-    """Plain lines on stderr, seconds apart."""
-    start = last = time.monotonic()
-
-    def show(text: str, share: float) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= _SECONDS_BETWEEN_LINES and share > 0:
-            left = (now - start) * (1 - share) / share
-            line = f"{text}: {share:.0%}, {now - start:.0f} s, {left:.0f} s left"
-            print(line, file=sys.stderr, flush=True)
-            last = now
-
-    return show
-
-
-@contextlib.contextmanager
-def progress() -> Iterator[Callable[[str, float], None]]:
-    """A function that shows a text and the share done, with the time left."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _lines()
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda text, share: bar.update(task, description=escape(text), completed=share)

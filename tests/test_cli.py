@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -347,14 +346,6 @@ def test_atlas_goes_on_where_it_was(capsys, monkeypatch, tmp_path):
     assert "A2 is attained to at least 1" in out
     assert path.read_bytes() == before
     assert (tmp_path / "atlas.svg").stat().st_size > 10_000
-
-
-def test_progress_without_a_terminal_is_a_line_with_the_time_left(capsys, monkeypatch):
-    monkeypatch.setattr(command_line, "_SECONDS_BETWEEN_LINES", 0.0)
-    with command_line.progress() as show:
-        show("small worlds: 5 tried", 0.0)  # nothing is known yet
-        show("small worlds: 9 tried", 0.25)
-    assert re.fullmatch(r"small worlds: 9 tried: 25%, \d+ s, \d+ s left\n", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

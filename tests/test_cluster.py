@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 
 import pytest
 
@@ -60,7 +61,16 @@ def test_every_job_has_an_outcome_and_a_death_is_tried_again(cluster, tmp_path):
     assert found["bad"].error == "ValueError: no such thing"
     assert found["dies once"].result == "1"
     assert (tmp_path / "trace").read_text() == ".."
-    assert cluster.reports()["double 2"] == {"halfway": 2}
+
+
+@pytest.mark.slow
+def test_reports_arrive(cluster):
+    """Sooner or later: nobody waits for them, and they die with a worker that is killed."""
+    outcomes(cluster, [Job("reporting", doubled, (2,))])
+    deadline = time.monotonic() + 60
+    while "reporting" not in cluster.reports() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert cluster.reports()["reporting"] == {"halfway": 2}
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mdtheory import command_line, files
+from mdtheory.progress import progress
 
 if TYPE_CHECKING:
     from experiments.pixelgrid.finals import Final
@@ -45,7 +46,7 @@ class Finals:
 
         plan = load_plan(self.file)
         path = files.new_file(self.table, force=self.force)
-        with command_line.progress() as show:
+        with progress() as show:
             rows, audited = finals_of(plan, self.runs or Path("runs") / self.file.stem, show)
         files.write_atomically(path, to_csv(rows).encode())
         print(

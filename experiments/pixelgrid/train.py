@@ -25,7 +25,7 @@ from experiments.pixelgrid.checkpoint import (
 )
 from experiments.pixelgrid.config import TrainConfig
 from experiments.pixelgrid.networks import BatchedActorCritic
-from experiments.progress import OnUpdate, ignore_update, tracked
+from experiments.progress import Display, OnUpdate, ignore_update
 from mdtheory import files
 
 METRICS = (
@@ -96,8 +96,11 @@ def _train(config: TrainConfig, run: Path, stop_after: int | None, on_update: On
     last = config.updates if stop_after is None else progress.update + stop_after
     updates = range(progress.update, min(last, config.updates))
     history = list(progress.metrics)
-    with SummaryWriter(str(run / "tensorboard"), purge_step=progress.update) as board:
-        for update in tracked(updates, done=updates.start, total=config.updates, label=str(run)):
+    with (
+        SummaryWriter(str(run / "tensorboard"), purge_step=progress.update) as board,
+        Display(str(run), total=config.updates, done=updates.start) as display,
+    ):
+        for update in updates:
             history.append(train_once(config, worlds, network, optimizer, update))
             for name, values in zip(METRICS, history[-1], strict=True):
                 board.add_scalar(f"train/{name}", values.mean(), update)
@@ -107,6 +110,7 @@ def _train(config: TrainConfig, run: Path, stop_after: int | None, on_update: On
                 save_evaluation(run, done, evaluate(config, network, worlds))
                 progress = Progress(update=done, metrics=torch.stack(history))
                 save_checkpoint(run, network, optimizer, progress)
+            display.advance()
             on_update(done, saved)
 
 

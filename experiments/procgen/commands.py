@@ -23,6 +23,7 @@ from experiments.procgen.comparison.figure_command import Figure
 from experiments.procgen.config import ProcgenConfig, configure
 from experiments.procgen.measures import measure_commands
 from mdtheory import command_line, files
+from mdtheory.progress import progress
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Evaluate:
     def run(self) -> int:
         if self.output is not None:
             files.new_file(self.output, force=False)
-        with command_line.progress() as show:
+        with progress() as show:
             tables, content = self._official(show) if self.official else self._unbiased(show)
         for table in tables:
             Console(width=max(Console().width, 100)).print(table)
@@ -155,7 +156,7 @@ class Watch:
         from experiments.procgen.watch import watch
 
         output = self.output or self.run_folder / "watch.mp4"
-        with command_line.progress() as show:
+        with progress() as show:
             result = watch(
                 self.run_folder,
                 output,

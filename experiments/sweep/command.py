@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,9 +17,8 @@ from experiments.sweep import status
 from experiments.sweep.driver import Estimate, State, Sweep, estimate, load_states
 from experiments.sweep.plan import Plan, load_plan
 from experiments.sweep.store import Store, fetch, open_store
-from mdtheory import cluster, command_line
-
-_SECONDS_BETWEEN_LINES = 10.0
+from mdtheory import cluster
+from mdtheory.progress import Lines, Pace, progress
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def _fetch(store: Store, states: Sequence[State], output: Path) -> int:
 def _estimate(
     plan: Plan, states: Sequence[State], connection: cluster.Cluster, console: Console
 ) -> Estimate:
-    with command_line.progress() as show:
+    with progress() as show:
         found = estimate(plan, states, connection, show)
     console.print(status.estimate_table(states, found))
     console.print(status.estimate_words(found, plan.resources), soft_wrap=True)
@@ -101,36 +99,22 @@ def _estimate(
 @contextmanager
 def _display(found: Estimate | None) -> Iterator[Callable[[Sequence[State]], None]]:
     """A table that is kept up to date on a terminal, a line now and then elsewhere."""
-    start = time.monotonic()
-    first: float | None = None
     console = Console(stderr=True)
+    live = Live(console=console, transient=True, auto_refresh=False)
+    lines = Lines(at_once=True)
+    pace: Pace | None = None
 
-    def words(states: Sequence[State]) -> str:
-        nonlocal first
+    def show(states: Sequence[State]) -> None:
+        nonlocal pace
         share = status.share_done(states, found)
-        first = share if first is None else first
-        spent = time.monotonic() - start
-        gained = share - first
-        left = f", {spent * (1 - share) / gained:,.0f} s left" if gained > 0 else ""
-        return f"{status.status_line(states)}, {spent:,.0f} s{left}"
+        pace = pace or Pace(share)
+        words = f"{status.status_line(states)}, {pace.words(share)}"
+        if not console.is_terminal:
+            lines.show(words, share)
+            return
+        table = status.status_table(states, only_active=True)
+        table.caption = words
+        live.update(table, refresh=True)
 
-    if not console.is_terminal:
-        last = -float("inf")
-
-        def line(states: Sequence[State]) -> None:
-            nonlocal last
-            text = words(states)
-            if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
-                print(text, file=sys.stderr, flush=True)
-                last = time.monotonic()
-
-        yield line
-        return
-    with Live(console=console, transient=True, auto_refresh=False) as live:
-
-        def table(states: Sequence[State]) -> None:
-            shown = status.status_table(states, only_active=True)
-            shown.caption = words(states)
-            live.update(shown, refresh=True)
-
-        yield table
+    with live if console.is_terminal else nullcontext():
+        yield show

@@ -25,6 +25,7 @@ from experiments.envs.procgen.renderings import (
 )
 from experiments.procgen.config import ProcgenConfig
 from mdtheory import command_line, files
+from mdtheory.progress import progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -180,7 +181,7 @@ class Robustness:
         if self.picture is not None or self.strength_picture is not None:
             require_comparable(asked)
         found = {}
-        with command_line.progress() as show:
+        with progress() as show:
             for name, run, part in each(names, self.runs, show):
                 found[name] = self.played.measure(run, part)
         print_whole(
@@ -240,7 +241,7 @@ class Audit:
         of = Rendering.parse(self.of) if self.of else None
         self._check(self.played.plans(self.runs), of)
         found = {}
-        with command_line.progress() as show:
+        with progress() as show:
             for name, run, part in each(names, self.runs, show):
                 found[name] = self.played.measure(run, part)
         audits = {
@@ -257,7 +258,7 @@ class Audit:
             ]
         )
         if self.moments:
-            with command_line.progress() as show:
+            with progress() as show:
                 shown = measure_moments(
                     self.runs[0],
                     found[names[0]],
@@ -345,7 +346,7 @@ class Representations:
             require_several(asked.plan)
         command = command_of("representations", self.runs, self.played)
         found = {}
-        with command_line.progress() as show:
+        with progress() as show:
             for name, run, part in each(names, self.runs, show):
                 found[name] = self.played.features(run, part)
         print_whole([features_summary.table(training, name) for name, training in found.items()])

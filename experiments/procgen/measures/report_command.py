@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from experiments.procgen.measures.measure_commands import Played, Runs, command_of, each, run_names
-from mdtheory import command_line, files
+from mdtheory import files
+from mdtheory.progress import progress
 
 if TYPE_CHECKING:
     from experiments.procgen.measures.page_numbers import RunFindings
@@ -47,7 +48,7 @@ class ReportProcgen:
         folder = self.runs[0] if self.runs[0].is_dir() else self.runs[0].parent
         path = files.new_file(self.output or folder / "report.html", force=self.force)
         self._check(names)
-        with command_line.progress() as show:
+        with progress() as show:
             found = [
                 self._find(name, run, part) for name, run, part in each(names, self.runs, show)
             ]
