@@ -43,11 +43,11 @@ from official import (
 
 from experiments.config import changed_flags, require_within
 from experiments.procgen.config import ProcgenConfig
-from experiments.procgen.learner import keep_freed_memory, pick_device
+from experiments.procgen.learner import keep_freed_memory, machine_name, pick_device
 from experiments.procgen.rollout import Collector
 from experiments.procgen.train import build_learner, train_once
 from experiments.procgen.training_evaluations import TrainingEvaluations
-from experiments.progress import tracked
+from experiments.progress import Display
 from mdtheory import files
 
 SIDES = ("official", "ours")
@@ -273,14 +273,16 @@ def in_turn(
     """Seconds by side and repeat: official, ours, official, ours, and so on; without warm-ups."""
     seconds: dict[str, list[float]] = {side: [] for side in works}
     total = options.warm_ups + options.repeats
-    for _ in tracked(range(total), done=0, total=total, label=name):
-        for side, work in works.items():
-            use_arithmetic_of(side, options.step_config)
-            _synchronize(device)
-            start = time.perf_counter()
-            work()
-            _synchronize(device)
-            seconds[side].append(time.perf_counter() - start)
+    with Display(name, total=total, done=0) as display:
+        for _ in range(total):
+            for side, work in works.items():
+                use_arithmetic_of(side, options.step_config)
+                _synchronize(device)
+                start = time.perf_counter()
+                work()
+                _synchronize(device)
+                seconds[side].append(time.perf_counter() - start)
+            display.advance()
     return {side: values[options.warm_ups :] for side, values in seconds.items()}
 
 
@@ -373,21 +375,12 @@ def _synchronize(device: torch.device) -> None:
 # ---- what is shown
 
 
-def device_name(device: str) -> str:
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
-
-
 def circumstances(options: Options, arguments: Sequence[str]) -> dict[str, Any]:
     """Everything beside the numbers that a reader needs to repeat them."""
     return {
         "command": shlex.join(["python", "benchmarks/compare_official.py", *arguments]),
         "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-        "device": device_name(options.device),
+        "device": machine_name(torch.device(options.device)),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,

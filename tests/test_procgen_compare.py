@@ -71,6 +71,7 @@ def write_run(
     done: int = UPDATES,
     evaluations: Sequence[dict[str, Any]] = (),
     seconds: float | None = 3.6,
+    machines: Sequence[str] = (),
 ) -> Path:
     """A run's folder with logs; `result` is what ended in an update for an agent."""
     run.mkdir(parents=True)
@@ -84,7 +85,9 @@ def write_run(
     write_lines(run / EVALUATIONS, evaluations)
     if seconds is not None:
         spent = {"rollout_s": seconds / 3, "learn_s": 2 * seconds / 3}
-        write_lines(run / TIMING, [{"update": u, **spent} for u in range(1, done + 1)])
+        named = [{"machine": machine} for machine in machines] or [{}]
+        updates = zip(range(1, done + 1), itertools.cycle(named), strict=False)
+        write_lines(run / TIMING, [{"update": u, **spent, **machine} for u, machine in updates])
     return run
 
 
@@ -540,6 +543,8 @@ ERRORS: list[tuple[Callable[[Path], Sequence[Path]], type[Exception], str]] = [
      "{path}/run/log.jsonl, line 21, must be a JSON object with an update number"),
     (lambda p: [damaged(p, TIMING, {"update": 20, "rollout_s": None, "learn_s": 1})], ValueError,
      "{path}/run/timing.jsonl: " + STRANGE.format(20)),
+    (lambda p: [damaged(p, TIMING, {"update": 20, "rollout_s": 1, "learn_s": 1, "machine": 3})],
+     ValueError, "{path}/run/timing.jsonl: " + STRANGE.format(20)),
     (lambda p: [damaged(p, EVALUATIONS, {"update": 20, "unbiased": []})], ValueError,
      "{path}/run/evaluations.jsonl: " + STRANGE.format(20)),
     (lambda p: [damaged(p, EVALUATIONS, {"update": 20, "official": {"agent 0": 3}})], ValueError,

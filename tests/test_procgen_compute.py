@@ -17,7 +17,7 @@ from experiments.procgen.checkpoint import TIMING
 from experiments.procgen.comparison.compute import Scored, differences, find_matched
 from experiments.procgen.comparison.compute_command import Compute
 from experiments.procgen.comparison.compute_figure import caption, compute_figure
-from experiments.procgen.comparison.compute_words import sentences, table
+from experiments.procgen.comparison.compute_words import sentences, table, time_notes
 from experiments.procgen.config import ProcgenConfig
 from mdtheory import command_line
 from mdtheory.intervals import welch
@@ -34,6 +34,7 @@ def run_of(
     returns: dict[int, float],
     seconds: float | None = 3.6,
     done: int = UPDATES,
+    machines: Sequence[str] = (),
 ) -> Path:
     """A run with these returns on test levels by update."""
     return write_run(
@@ -45,6 +46,7 @@ def run_of(
             for u, value in returns.items()
         ],
         seconds=seconds,
+        machines=machines,
     )
 
 
@@ -188,10 +190,31 @@ def test_several_games_are_normalised_and_aggregated_by_the_iqm(tmp_path):
     expected = stratified_bootstrap([scores, others], lambda a, b: iqm(a) - iqm(b))
     assert tuple(map(float, difference.band)) == pytest.approx(tuple(map(float, expected)))
     text = " ".join(sentences(matched))
-    assert "IQM of normalised test returns over 2 games" in text
+    assert "IQM of test returns normalised by train-procgen over 2 games" in text
     assert "too narrow" in text
     figure = compute_figure(matched, "mdpo")
-    assert figure.axes[0].get_ylabel() == "IQM of normalised test returns\nover 2 games"
+    assert figure.axes[0].get_ylabel() == (
+        "IQM of test returns normalised by train-procgen\nover 2 games"
+    )
+
+
+def test_the_other_normalisation_is_at_hand_and_named(tmp_path, capsys):
+    paths = [
+        run_of(tmp_path, dataclasses.replace(config, env=f"procgen:{game}"), seed, {at: 6.5})
+        for config, at in ((MDPO, 10), (PPO, 20))
+        for game in ("coinrun", "jumper")
+        for seed in (1, 2)
+    ]
+    for normalization, low in (("train-procgen", 1.0), ("procgen-paper", 3.0)):
+        matched = find_matched(paths, normalization)
+        one = matched.algorithms[0]
+        found = matched.scores(one, "steps", matched.budget("steps"))["jumper"]
+        assert found == pytest.approx([(6.5 - low) / (10 - low)] * 2)
+    command = Compute((Path("a"),), normalization="procgen-paper", picture=Path("b.svg"))
+    assert command.command() == "mdpo compute a --normalization procgen-paper --picture b.svg"
+    assert called("compute", *paths, "--normalization", "procgen-paper") == 0
+    assert "normalised by procgen-paper over 2 games" in capsys.readouterr().out
+    assert called("compute", *paths, "--normalization", "none") == 2
 
 
 def test_games_that_an_algorithm_lacks_are_left_out_and_named(tmp_path):
@@ -254,6 +277,28 @@ def test_hours_of_other_devices_speeds_or_without_times_are_told(tmp_path):
     assert any(f"10.0 times as fast as {slow} (PPO, coinrun): another" in s for s in found)
     assert f"{untimed} was not timed throughout and is missing from the hours." in found
     assert "No number of wall-clock hours suits all runs: some has no evaluation there." in found
+
+
+def test_machines_that_timed_the_runs_are_told(tmp_path):
+    def notes(*machines: Sequence[str]) -> str:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        runs = [
+            run_of(folder, PPO, seed, {10: 4.0}, machines=names)
+            for seed, names in enumerate(machines, start=1)
+        ]
+        return " ".join(time_notes(find_matched(runs))).replace(f"{folder}/", "")
+
+    first, second = (f"coinrun-1-w{PPO.width}-{seed}" for seed in (1, 2))
+    assert notes(["A, 2 cores"], ["A, 2 cores"]) == ""
+    assert notes(["A, 2 cores"], ["B"]) == (
+        "Hours are of different machines and compare no algorithms:"
+        f" A, 2 cores ({first}); B ({second})."
+    )
+    assert notes(["A", "B"], ["B"]).endswith(f": A ({first}); B ({first}, {second}).")
+    assert notes(["A"], []) == (
+        f"The logs of {second} do not name the machine: hours compare algorithms on one machine"
+        " only."
+    )
 
 
 def test_runs_of_one_algorithm_are_unlike_from_half_as_fast_again(tmp_path):
@@ -365,13 +410,17 @@ def test_messages(tmp_path, capsys):
         for game in ("maze", "heist")
     ]
     bare = run_of(tmp_path / "f", PPO, 1, {})
-    name = plain[0].name
-    easy = f"easy, trained on levels 0 to 9 ({name})"
-    share = f"runs must share mode and training levels, got {easy} and"
+    name, same = plain[0].name, "runs must have the same"
     cases: list[tuple[Sequence[Path], str]] = [
         ([], "give at least one run, a folder written by `mdpo train`"),
-        ([plain[0], hard], f"{share} hard, trained on levels 0 to 9 ({tmp_path}/b/{hard.name})"),
-        ([plain[0], few], f"{share} easy, trained on levels 0 to 4 ({tmp_path}/c/{few.name})"),
+        (
+            [plain[0], hard],
+            f"{same} distribution_mode, got easy in {name} and hard in {tmp_path}/b/{hard.name}",
+        ),
+        (
+            [plain[0], few],
+            f"{same} train_levels, got 10 in {name} and 5 in {tmp_path}/c/{few.name}",
+        ),
         (
             [plain[0], maze],
             "runs must share a game that all algorithms were evaluated on, got none",

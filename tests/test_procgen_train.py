@@ -20,7 +20,7 @@ from experiments.envs.procgen import GAMES
 from experiments.procgen import checkpoint
 from experiments.procgen import train as training
 from experiments.procgen.config import ALGORITHMS, ProcgenConfig
-from experiments.procgen.learner import LOSS_METRICS, Learner
+from experiments.procgen.learner import LOSS_METRICS, Learner, machine_name
 from experiments.procgen.rollout import Collector, RandomNumbers, Rollout
 from experiments.procgen.train import train
 from mdtheory import files
@@ -336,7 +336,8 @@ def test_the_log_says_what_happened(tmp_path: Path) -> None:
             assert set(agent) == expected
             assert (agent["return"] is None) == (agent["episodes"] == 0)
     timing = checkpoint.read_lines(tmp_path / "run" / checkpoint.TIMING)
-    assert [sorted(line) for line in timing] == [["learn_s", "rollout_s", "update"]] * 3
+    assert [sorted(line) for line in timing] == [["learn_s", "machine", "rollout_s", "update"]] * 3
+    assert {line["machine"] for line in timing} == {machine_name(torch.device("cpu"))}
     events = list((tmp_path / "run" / "tensorboard").glob("events*"))
     assert len(events) == 1
     assert ProcgenConfig.load(tmp_path / "run") == TINY

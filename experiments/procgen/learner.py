@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import copy
 import ctypes
+import os
+import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +68,15 @@ def pick_device(config: ProcgenConfig) -> torch.device:
         raise ValueError("device must be cpu or auto: PyTorch sees no GPU, got cuda")
     on_gpu = config.device != "cpu" and torch.cuda.is_available()
     return torch.device("cuda" if on_gpu else "cpu")
+
+
+def machine_name(device: torch.device) -> str:
+    """GPU, processor and number of cores, such as `NVIDIA H100, AMD EPYC 9554, 16 cores`."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    parts = [torch.cuda.get_device_name()] if device.type == "cuda" else []
+    return ", ".join([*parts, names[0] if names else platform.machine(), f"{os.cpu_count()} cores"])
 
 
 def use_arithmetic(config: ProcgenConfig) -> None:

@@ -33,6 +33,7 @@ from experiments.procgen.learner import (
     Learner,
     explained_variance,
     keep_freed_memory,
+    machine_name,
     pick_device,
     prepare,
     use_arithmetic,
@@ -83,6 +84,7 @@ def _train(config: ProcgenConfig, run: Path, stop_after: int | None, on_update: 
     use_arithmetic(config)
     keep_freed_memory()
     learner, collector = build_learner(config, device), Collector(config, device)
+    machine = machine_name(device)
     done = load_checkpoint(run, learner, collector)
     drop_lines_after(run, done)
     last = config.updates if stop_after is None else min(done + stop_after, config.updates)
@@ -101,7 +103,7 @@ def _train(config: ProcgenConfig, run: Path, stop_after: int | None, on_update: 
             line, seconds = train_once(config, learner, collector, done)
             done += 1
             append_line(run / LOG, line)
-            append_line(run / TIMING, seconds)
+            append_line(run / TIMING, {**seconds, "machine": machine})
             _show_on_board(board, line)
             display.advance(_summary(config, line, time.perf_counter() - start))
             _keep_snapshot(run, config, learner, done)  # before a checkpoint from which to go on

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 GAMES = (
     "bigfish",
@@ -89,6 +89,10 @@ class ReturnRange(NamedTuple):
     low: float
     high: float
 
+    def normalized(self, returns: Any) -> Any:
+        """0 at the low and 1 at the high end; never clipped."""
+        return (returns - self.low) / (self.high - self.low)
+
 
 EASY_RANGES = {
     "bigfish": ReturnRange(1, 40),
@@ -130,6 +134,8 @@ HARD_RANGES = {
     "starpilot": ReturnRange(1.5, 35),
 }
 """Hard mode, `constants.py` of openai/train-procgen."""
+
+Normalization = Literal["train-procgen", "procgen-paper"]
 
 NORMALIZATIONS: dict[str, dict[str, dict[str, ReturnRange]]] = {
     "train-procgen": {"easy": EASY_RANGES, "hard": HARD_RANGES},

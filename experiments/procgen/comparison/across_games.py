@@ -59,6 +59,18 @@ def find_algorithms(runs: Iterable[Curves], levels: LevelSet) -> list[Algorithm]
     ]
 
 
+def require_one_protocol(runs: Sequence[Curves]) -> None:
+    """Raise ValueError unless all runs have one mode and were trained on the same levels."""
+    for run in runs:
+        for name in ("distribution_mode", "train_levels", "first_level"):
+            values = [getattr(of.config, name) for of in (runs[0], run)]
+            if values[0] != values[1]:
+                raise ValueError(
+                    f"runs must have the same {name}, got {values[0]} in {runs[0].name} and"
+                    f" {values[1]} in {run.name}"
+                )
+
+
 def _usual(config: ProcgenConfig, levels: LevelSet) -> ProcgenConfig:
     """The same settings on one game, mode and set of levels; coinrun has the most images."""
     return dataclasses.replace(

@@ -108,8 +108,7 @@ class Aggregation:
         """0 at the low and 1 at the high end of the game's range; never clipped."""
         if self.settings.ranges is None:
             return score
-        low, high = self.settings.ranges[game]
-        return (score - low) / (high - low)
+        return self.settings.ranges[game].normalized(score)
 
     @property
     def algorithms(self) -> tuple[str, ...]:

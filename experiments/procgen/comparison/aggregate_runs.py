@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.envs.procgen.games import GAMES
-from experiments.procgen.comparison.across_games import find_algorithms
+from experiments.procgen.comparison.across_games import find_algorithms, require_one_protocol
 from experiments.procgen.comparison.aggregate import RAW, Aggregation, Settings
 from experiments.procgen.comparison.compare import compare
 from experiments.procgen.comparison.curves import Curves
@@ -82,7 +82,8 @@ def _of_folders(
         raise ValueError("runs hold raw returns: give --normalization a table's name, got none")
     comparison = compare(folders, until)
     curves = [run for task in comparison.tasks for run in task.runs]
-    mode = _same_mode(curves)
+    require_one_protocol(curves)
+    mode = _mode_of(curves[0])
     if settings.mode not in ("", mode):
         raise ValueError(f"--mode must be that of the runs, {mode}, got {settings.mode}")
     algorithms = find_algorithms(curves, curves[0].config.levels.train)
@@ -106,18 +107,8 @@ def _of_folders(
     return found, notes, dataclasses.replace(settings, mode=mode)
 
 
-def _same_mode(curves: Sequence[Curves]) -> str:
-    """The mode of all runs, which must also have been trained on the same levels."""
-    first = curves[0]
-    for run in curves:
-        for name in ("distribution_mode", "train_levels", "first_level"):
-            values = [getattr(of.config, name) for of in (first, run)]
-            if values[0] != values[1]:
-                raise ValueError(
-                    f"runs must have the same {name}, got {values[0]} in {first.name} and"
-                    f" {values[1]} in {run.name}"
-                )
-    mode = first.config.distribution_mode
+def _mode_of(run: Curves) -> str:
+    mode = run.config.distribution_mode
     if mode not in ("easy", "hard"):
-        raise ValueError(f"{first.name}: no returns are known that normalise {mode} mode")
+        raise ValueError(f"{run.name}: no returns are known that normalise {mode} mode")
     return mode

@@ -17,12 +17,14 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.aggregates import iqm, stratified_bootstrap
+from experiments.envs.procgen.games import Normalization
 from experiments.procgen.comparison.across_games import (
     Algorithm,
     evaluated_returns,
     find_algorithms,
+    require_one_protocol,
 )
-from experiments.procgen.comparison.compare import Comparison, compare
+from experiments.procgen.comparison.compare import compare
 from experiments.procgen.comparison.curves import Curves, return_range
 from mdtheory.intervals import Band, band, welch
 
@@ -52,12 +54,14 @@ class Matched:
     Attributes:
         algorithms: with runs of these games only, each evaluated at least once.
         games: in order.
+        normalization: which returns of several games are 0 and 1.
         dropped: sentences about what is left out.
         notes: sentences about how far runs are.
     """
 
     algorithms: tuple[Algorithm, ...]
     games: tuple[str, ...]
+    normalization: Normalization
     dropped: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -75,9 +79,9 @@ class Matched:
         }[cost]
         costs = by_update[updates - 1] if len(updates) else np.zeros(0)
         if self.normalised:
-            found = return_range(run.config)
+            found = return_range(run.config, self.normalization)
             assert found is not None  # find_matched has seen to it
-            returns = (returns - found.low) / (found.high - found.low)
+            returns = found.normalized(returns)
         known = np.isfinite(costs)
         return Scored(costs[known], returns[known])
 
@@ -131,11 +135,15 @@ class Difference:
     seeds: tuple[int, int]
 
 
-def find_matched(runs: Sequence[Path]) -> Matched:
+def find_matched(runs: Sequence[Path], normalization: Normalization = "train-procgen") -> Matched:
     """Read runs of one mode and one set of training levels.
 
     Games that some algorithm has no evaluated run of are left out, and runs without an evaluation;
     sentences say so.
+
+    Args:
+        runs: folders of `mdpo train`.
+        normalization: by which returns of several games become comparable.
 
     Raises:
         FileNotFoundError: a folder holds no run.
@@ -143,8 +151,8 @@ def find_matched(runs: Sequence[Path]) -> Matched:
             seed twice, nothing evaluated, or several games in a mode without ranges.
     """
     comparison = compare(runs)
-    _require_one_protocol(comparison)
     everyone = [run for task in comparison.tasks for run in task.runs]
+    require_one_protocol(everyone)
     evaluated = [run for run in everyone if len(evaluated_returns(run)[0])]
     if not evaluated:
         raise ValueError("runs must have been evaluated on test levels, got none that was")
@@ -166,14 +174,9 @@ def find_matched(runs: Sequence[Path]) -> Matched:
         mode = kept[0].config.distribution_mode
         raise ValueError(f"runs on several games must be in easy or hard mode, got {mode}")
     found = find_algorithms(kept, levels)
-    return Matched(tuple(found), tuple(games), tuple(dropped), tuple(comparison.notes))
-
-
-def _require_one_protocol(comparison: Comparison) -> None:
-    titles = {task.title.split(", ", 1)[1]: task.runs[0].name for task in comparison.tasks}
-    if len(titles) > 1:
-        found = " and ".join(f"{title} ({name})" for title, name in titles.items())
-        raise ValueError(f"runs must share mode and training levels, got {found}")
+    return Matched(
+        tuple(found), tuple(games), normalization, tuple(dropped), tuple(comparison.notes)
+    )
 
 
 def differences(matched: Matched) -> list[Difference]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -23,6 +23,9 @@ class Compute:
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Folders written by `mdpo train`; runs that differ in game and seed only are one algorithm."""
+    normalization: Literal["train-procgen", "procgen-paper"] = "train-procgen"
+    """Which returns of several games are 0 and 1: constants.py of openai/train-procgen, or the
+    Procgen paper's appendix (other lows of easy jumper and leaper)."""
     picture: Path | None = None
     """Draw test returns against steps, hours and parameters (.svg, .png or .pdf)."""
     force: bool = False
@@ -36,7 +39,7 @@ class Compute:
 
         require_runs(self.runs)
         picture = None if self.picture is None else files.new_picture(self.picture, self.force)
-        matched = find_matched(self.runs)
+        matched = find_matched(self.runs, self.normalization)
         console = Console(width=max(Console().width, 120))
         console.print(table(matched))
         for sentence in (*sentences(matched), *matched.notes):
@@ -49,4 +52,7 @@ class Compute:
     def command(self) -> str:
         """The command that repeats the picture."""
         name = self.picture.name if self.picture else "compute.png"
-        return shlex.join(["mdpo", "compute", *map(str, self.runs), "--picture", name])
+        words = ["mdpo", "compute", *map(str, self.runs)]
+        if self.normalization != Compute.normalization:
+            words += ["--normalization", self.normalization]
+        return shlex.join([*words, "--picture", name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import scipy.stats
 from rich.markup import escape
@@ -36,7 +36,10 @@ def interval_in_words(found: Band, sign: str = "", digits: int = 2) -> str:
 def measure(matched: Matched) -> str:
     """What a score is, in words."""
     if matched.normalised:
-        return f"IQM of normalised test returns over {len(matched.games)} games"
+        return (
+            f"IQM of test returns normalised by {matched.normalization} over {len(matched.games)}"
+            " games"
+        )
     return f"test return on {matched.games[0]}"
 
 
@@ -100,7 +103,7 @@ def _few(matched: Matched) -> list[str]:
 def time_notes(matched: Matched) -> list[str]:
     """Whether hours can be compared, as far as the logs know."""
     runs = [run for one in matched.algorithms for run in one.runs]
-    notes = ["Logs do not name the machine: hours compare algorithms on one machine only."]
+    notes = list(_machines(runs))
     for name in ("device", "precision", "env_threads"):
         values = {str(getattr(run.config, name)) for run in runs}
         if len(values) > 1:
@@ -111,6 +114,22 @@ def time_notes(matched: Matched) -> list[str]:
         if not math.isfinite(run.total_hours)
     ]
     return notes + [note for one in matched.algorithms for note in _unlike(one)]
+
+
+def _machines(runs: Sequence[Curves]) -> Iterable[str]:
+    """Hours of different machines say nothing about algorithms."""
+    users: dict[str, list[str]] = {}
+    for run in runs:
+        for machine in run.machines:
+            users.setdefault(machine, []).append(run.name)
+    unnamed = users.pop("", [])
+    if unnamed:
+        timed = sum(bool(run.machines) for run in runs)
+        who = "Logs do" if len(unnamed) == timed else f"The logs of {', '.join(unnamed)} do"
+        yield f"{who} not name the machine: hours compare algorithms on one machine only."
+    if len(users) > 1:
+        shown = "; ".join(f"{machine} ({', '.join(names)})" for machine, names in users.items())
+        yield f"Hours are of different machines and compare no algorithms: {shown}."
 
 
 def _unlike(one: Algorithm) -> Iterable[str]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.config import CONFIG_FILE
-from experiments.envs.procgen.games import EASY_RANGES, HARD_RANGES, ReturnRange
+from experiments.envs.procgen.games import NORMALIZATIONS, Normalization, ReturnRange
 from experiments.procgen.checkpoint import EVALUATIONS, LOG, TIMING, read_lines
 from experiments.procgen.config import ProcgenConfig
 from experiments.procgen.networks import ImpalaActorCritic
@@ -37,7 +37,7 @@ class Curves:
 
     episodes [t, agent] that ended in each update and returns [t, agent], their means, nan where
     none ended; hours [t] of rollouts and gradient steps up to the end of each update, nan where not
-    timed.
+    timed; machines that timed them, in order of their first update, "" where the log names none.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Curves:
     episodes: np.ndarray
     returns: np.ndarray
     hours: np.ndarray
+    machines: tuple[str, ...]
     evaluations: tuple[Evaluated, ...]
 
     @property
@@ -90,9 +91,7 @@ class Curves:
     def normalized(self) -> float:
         """The sampled test return, 0 at the low and 1 at the high end of the game's range."""
         found = return_range(self.config)
-        if found is None:
-            return math.nan
-        return (self.evaluated("test sampled") - found.low) / (found.high - found.low)
+        return math.nan if found is None else found.normalized(self.evaluated("test sampled"))
 
     @property
     def total_hours(self) -> float:
@@ -129,10 +128,12 @@ def load_curves(run: Path, until: int | None = None) -> Curves:
     shape = (len(lines), config.agents, 2)
     episodes, returns = np.moveaxis(np.array(agents, dtype=np.float64).reshape(shape), -1, 0)
     seconds = np.full(len(lines), np.nan)
+    machines: dict[str, None] = {}
     for line in read_lines(run / TIMING):
         if 1 <= line["update"] <= len(lines):
-            spent = _parsed(run / TIMING, line, lambda x: x["rollout_s"] + x["learn_s"])
+            spent, machine = _parsed(run / TIMING, line, _timing)
             seconds[line["update"] - 1] = spent
+            machines.setdefault(machine)
     evaluations = [
         _parsed(run / EVALUATIONS, line, parse_evaluation)
         for line in read_lines(run / EVALUATIONS)
@@ -144,6 +145,7 @@ def load_curves(run: Path, until: int | None = None) -> Curves:
         episodes=episodes,
         returns=returns,
         hours=seconds.cumsum() / 3600,
+        machines=tuple(machines),
         evaluations=tuple(evaluations),
     )
 
@@ -182,6 +184,14 @@ def _training(line: Mapping[str, Any], config: ProcgenConfig) -> list[tuple[floa
     return agents
 
 
+def _timing(line: Mapping[str, Any]) -> tuple[float, str]:
+    """Seconds of an update, and the machine if its line names one."""
+    machine = line.get("machine", "")
+    if not isinstance(machine, str):
+        raise ValueError
+    return line["rollout_s"] + line["learn_s"], machine
+
+
 class _NotFiniteError(ValueError):
     """What a line holds in place of a finite number."""
 
@@ -203,10 +213,11 @@ def _parsed(path: Path, line: Mapping[str, Any], parse: Callable[[Any], Any]) ->
         raise ValueError(message) from None
 
 
-def return_range(config: ProcgenConfig) -> ReturnRange | None:
+def return_range(
+    config: ProcgenConfig, normalization: Normalization = "train-procgen"
+) -> ReturnRange | None:
     """Returns of a trivial and of a perfect policy in the run's game and mode, where known."""
-    ranges = {"easy": EASY_RANGES, "hard": HARD_RANGES}.get(config.distribution_mode)
-    return None if ranges is None else ranges[config.game]
+    return NORMALIZATIONS[normalization].get(config.distribution_mode, {}).get(config.game)
 
 
 @functools.cache
