@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 from rich.console import Console
 
 from experiments.config import require_runs
+from experiments.envs.procgen.games import Normalization
 from mdtheory import files
 
 
@@ -23,7 +24,7 @@ class Compute:
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Folders written by `mdpo train`; runs that differ in game and seed only are one algorithm."""
-    normalization: Literal["train-procgen", "procgen-paper"] = "train-procgen"
+    normalization: Normalization = "train-procgen"
     """Which returns of several games are 0 and 1: constants.py of openai/train-procgen, or the
     Procgen paper's appendix (other lows of easy jumper and leaper)."""
     picture: Path | None = None
