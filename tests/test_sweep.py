@@ -461,6 +461,35 @@ def test_finished_sweeps_need_no_ray_and_can_be_fetched(tmp_path, capsys):
     assert "exists already" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("form", ["{}", "file://{}"])
+def test_altered_runs_are_named(form, tmp_path, capsys):
+    path, output = tmp_path / "sweep.toml", tmp_path / "out"
+    path.write_text(FILE.format(updates=2, every=1))
+    command = ["sweep", str(path), "--output", form.format(output), "--verify"]
+    assert main(command) == 2
+    assert "--verify needs finished runs, and none is yet" in capsys.readouterr().err
+    run, other = load_plan(path).runs
+    for each in (run, other):
+        work(each, form.format(output))
+    assert main(command) == 0
+    assert capsys.readouterr().out == "2 of 2 runs are finished, and all are as they were then\n"
+    evaluations = sorted((output / run.name / "evaluations").iterdir())
+    evaluations[0].unlink()
+    evaluations[1].write_bytes(evaluations[1].read_bytes()[:-1])
+    evaluations[1].with_name("more").touch()
+    checkpoint = output / other.name / "checkpoint.safetensors"
+    content = bytearray(checkpoint.read_bytes())
+    content[-1] ^= 1
+    checkpoint.write_bytes(content)
+    assert main(command) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"{run.name}/evaluations/{evaluations[0].name} is missing",
+        f"{run.name}/evaluations/{evaluations[1].name} is changed",
+        f"{run.name}/evaluations/more is new",
+        f"{other.name}/checkpoint.safetensors is changed",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

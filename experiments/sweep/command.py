@@ -15,6 +15,7 @@ from rich.live import Live
 
 from experiments.sweep import status
 from experiments.sweep.driver import Estimate, State, Sweep, estimate, load_states
+from experiments.sweep.job import altered
 from experiments.sweep.plan import Plan, load_plan
 from experiments.sweep.store import Store, fetch, open_store
 from mdtheory import cluster
@@ -26,7 +27,7 @@ class SweepCommand:
     """Train games x algorithms x seeds on Ray, on this machine or a cluster (extra `cluster`).
 
     Called again it goes on: finished runs stay as they are, stopped ones go on from their last
-    checkpoint. Exit status 0: all runs are finished; 1: some failed.
+    checkpoint. Exit status 0: all runs are finished; 1: some failed, or were altered (--verify).
     """
 
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
@@ -42,6 +43,8 @@ class SweepCommand:
     """Say how far the sweep is, and stop."""
     fetch: Path | None = None
     """Copy the finished runs from a URL to this new folder, and stop."""
+    verify: bool = False
+    """Compare everything that finished runs found with the digests kept of it, and stop."""
     no_calibration: bool = False
     """Do not train each algorithm for some seconds to tell what the sweep costs."""
 
@@ -55,6 +58,8 @@ class SweepCommand:
         console = Console()
         if self.fetch is not None:
             return _fetch(store, states, self.fetch)
+        if self.verify:
+            return _verify(store, states)
         if self.status or (self.dry_run and self.no_calibration) or _all_finished(states):
             console.print(status.status_table(states))
             return 0
@@ -78,12 +83,31 @@ def _all_finished(states: Sequence[State]) -> bool:
 
 
 def _fetch(store: Store, states: Sequence[State], output: Path) -> int:
-    finished = [state.run.name for state in states if state.finished]
-    if not finished:
-        raise ValueError("--fetch needs finished runs, and none is yet")
+    finished = _finished_names(states, "--fetch")
     fetch(store, finished, output)
     print(f"{len(finished)} of {len(states)} runs are finished and now in {output}")
     return 0
+
+
+def _verify(store: Store, states: Sequence[State]) -> int:
+    finished = _finished_names(states, "--verify")
+    found = []
+    with progress() as show:
+        for i, name in enumerate(finished):
+            show(name, i / len(finished))
+            found += altered(store, name)
+    for line in found:
+        print(line)
+    if not found:
+        print(f"{len(finished)} of {len(states)} runs are finished, and all are as they were then")
+    return 1 if found else 0
+
+
+def _finished_names(states: Sequence[State], flag: str) -> list[str]:
+    names = [state.run.name for state in states if state.finished]
+    if not names:
+        raise ValueError(f"{flag} needs finished runs, and none is yet")
+    return names
 
 
 def _estimate(

@@ -19,7 +19,7 @@ from experiments.pixelgrid.config import TrainConfig
 from experiments.procgen.config import ProcgenConfig
 from experiments.progress import OnUpdate
 from experiments.sweep.plan import same_run
-from experiments.sweep.store import NOTE, open_store
+from experiments.sweep.store import NOTE, Store, open_store
 from mdtheory import files
 from mdtheory.cluster import Report
 
@@ -180,6 +180,20 @@ def digests(folder: Path) -> dict[str, str]:
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in paths
     }
+
+
+def altered(store: Store, name: str) -> list[str]:
+    """Files of a finished run that are missing, new, or not as the run left them, in words."""
+    [text] = store.read([f"{name}/{NOTE}"])
+    kept = read_note(text, name)["digests"]
+    with store.work_on(name) as (folder, _):
+        found = digests(folder)
+    words = {
+        file: "missing" if file not in found else "new" if file not in kept else "changed"
+        for file in sorted(kept | found)
+        if kept.get(file) != found.get(file)
+    }
+    return [f"{name}/{file} is {word}" for file, word in words.items()]
 
 
 def other_settings(run: str) -> str:
