@@ -388,7 +388,7 @@ HOSTILE = {
 def test_a_hostile_bound_ends_in_time(bound):
     begin = time.monotonic()
     assert prove(bound, timeout=1.0) is None
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 30  # not in time would be minutes, or never
 
 
 def test_no_time_means_no_proof():
