@@ -14,7 +14,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt procgen.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement procgen.txt
 	@touch $@
 
-demo: $(VENV)/.installed  ## toys, two trainings, one page: at most 6 minutes on 2 cores
+demo: $(VENV)/.installed  ## toys, two trainings, one page: some 3 minutes on 2 cores
 	$(BIN)/mdpo demo --output $(OUT)
 
 lint: $(VENV)/.installed

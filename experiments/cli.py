@@ -15,7 +15,7 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
-from experiments.config import CONFIG_FILE, require_runs
+from experiments.config import CONFIG_FILE, other_settings, require_runs
 from experiments.pixelgrid import commands as pixelgrid_commands
 from experiments.pixelgrid.config import TrainConfig
 from experiments.procgen import commands
@@ -35,7 +35,7 @@ class Train:
     """Train PPO or mutual distillation; many seeds at once."""
 
     output: Path = Path("runs/pixelgrid")
-    """Folder of the new run; it must not exist."""
+    """Folder of the new run, not there yet or empty."""
     force: bool = False
     """Replace an existing output folder, if it holds a run."""
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
@@ -140,10 +140,8 @@ class Demo:
         runs = []
         for name, config in demo_configs(self.seeds, self.updates).items():
             run = self.output / name
-            if (run / "config.json").exists() and TrainConfig.load(run) != config:
-                raise FileExistsError(
-                    f"{run} holds a run with other settings: choose another --output"
-                )
+            if (run / CONFIG_FILE).exists() and TrainConfig.load(run) != config:
+                raise FileExistsError(other_settings(run))
             train(config, run)
             runs.append(run)
         page = self.output / "index.html"

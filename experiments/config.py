@@ -157,6 +157,11 @@ def require_runs(runs: Sequence[Path]) -> None:
         raise ValueError("give at least one run, a folder written by `mdpo train`")
 
 
+def other_settings(run: object) -> str:
+    """What to say of a run that is there already, but another one."""
+    return f"{run} holds a run with other settings: choose another --output"
+
+
 def changed_flags(value: Any, default: Any, prefix: str = "") -> list[str]:
     """The flags that turn the default configuration into this one."""
     flags = []

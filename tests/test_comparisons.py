@@ -174,6 +174,13 @@ def test_audit_equals_a_check_of_each_network_in_its_own_world(
     assert audit.checked == 3 * 3 * (2 + 1) * 6
 
 
+def test_one_agent_has_no_mixture_to_check(audits: dict[str, Audit]) -> None:
+    audit = next(a for a in audits.values() if a.config.agents == 1)
+    assert audit.checked == len(audit.updates) * audit.config.seeds * 6
+    for name, values in audit.ensemble.items():
+        np.testing.assert_array_equal(values, audit.values[name][..., 0])
+
+
 def test_exact_report_agrees_with_the_float_audit(
     runs: dict[str, Path], audits: dict[str, Audit]
 ) -> None:

@@ -29,7 +29,8 @@ class Audit:
         config: the run's configuration.
         updates: [evaluation].
         values: quantity name or statement id (its right side) -> [evaluation, seed, agent].
-        ensemble: the same for the mixture of a seed's agents, -> [evaluation, seed].
+        ensemble: the same for the mixture of a seed's agents, -> [evaluation, seed]; of one agent
+            that agent itself.
         optimal_return: best possible return of each seed's world, [seed].
         violations: how many of the checked bounds do not hold.
         checked: how many bounds were checked.
@@ -51,14 +52,16 @@ class Audit:
 
 
 def audit_run(run: Path) -> Audit:
-    """Check every statement A0 to A5 on every network of every evaluation of a run."""
+    """Check A0 to A5 on every network, and mixture of networks, of every evaluation of a run."""
     config = TrainConfig.load(run)
     updates, logits = load_evaluations(run, config)
     policies = softmax(logits.numpy())
     problem = batched_problem(config)
     single = [check(problem, LatentPolicy(policy)) for policy in policies]
     mixed = [
-        check(problem, LatentPolicy(policy.mean(axis=1, keepdims=True))) for policy in policies
+        check(problem, LatentPolicy(policy.mean(axis=1, keepdims=True)))
+        for policy in policies
+        if config.agents > 1
     ]
     verdicts = np.concatenate(
         [np.ravel(bound.verdict) for report in (*single, *mixed) for bound in report.bounds]
@@ -68,7 +71,7 @@ def audit_run(run: Path) -> Audit:
         config=config,
         updates=np.array(updates),
         values=_stacked(single),
-        ensemble={name: value[..., 0] for name, value in _stacked(mixed).items()},
+        ensemble={name: value[..., 0] for name, value in _stacked(mixed or single).items()},
         optimal_return=_optimal_returns(problem),
         violations=int((verdicts == VIOLATED).sum()),
         checked=len(verdicts),

@@ -19,7 +19,7 @@ import numpy as np
 
 from experiments.interval import Interval, interval
 from experiments.pixelgrid.audit import batched_problem, softmax
-from experiments.pixelgrid.checkpoint import load_evaluations, load_metrics
+from experiments.pixelgrid.checkpoint import CHECKPOINT, load_evaluations, load_metrics
 from experiments.pixelgrid.config import TrainConfig
 from experiments.pixelgrid.train import METRICS
 from mdtheory import LatentPolicy, Problem, check, robustness
@@ -261,4 +261,4 @@ def measured(
 
 def has_chain(run: Path, config: TrainConfig) -> bool:
     """Whether a run has agents that can disagree, and something logged."""
-    return config.agents > 1 and (run / "checkpoint.safetensors").exists()
+    return config.agents > 1 and (run / CHECKPOINT).exists()

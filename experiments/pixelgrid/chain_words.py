@@ -198,8 +198,7 @@ def paired(left: Chain, right: Chain) -> bool:
     """Whether the left run is the more distilled one, and shares seeds, worlds and update."""
     return (
         left.config.distill_coef > right.config.distill_coef
-        and left.config.worlds == right.config.worlds
-        and left.config.seed_list == right.config.seed_list
+        and left.config.has_worlds_of(right.config)
         and left.update == right.update
     )
 

@@ -21,6 +21,9 @@ from experiments import tensor_file
 from experiments.pixelgrid.config import TrainConfig
 from experiments.pixelgrid.networks import BatchedActorCritic
 
+CHECKPOINT = "checkpoint.safetensors"
+"""The file that says how far a run is."""
+
 
 @dataclass(frozen=True, eq=False)
 class Progress:
@@ -33,20 +36,21 @@ class Progress:
 def save_checkpoint(
     run: Path, network: BatchedActorCritic, optimizer: torch.optim.Adam, progress: Progress
 ) -> None:
+    """Write the state after an update; the one before stays until this is whole."""
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors["metrics"] = progress.metrics
     for index, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
             tensors[f"optimizer.{index}.{name}"] = value
     metadata = {"update": str(progress.update)}
-    tensor_file.write(run / "checkpoint.safetensors", tensors, metadata)
+    tensor_file.write(run / CHECKPOINT, tensors, metadata)
 
 
 def load_checkpoint(
     run: Path, network: BatchedActorCritic, optimizer: torch.optim.Adam
 ) -> Progress | None:
     """Restore network and optimizer in place; None if the run has no checkpoint yet."""
-    path = run / "checkpoint.safetensors"
+    path = run / CHECKPOINT
     if not path.exists():
         return None
     tensors, metadata = tensor_file.read(path)
@@ -81,7 +85,7 @@ def _restore(
 
 def load_metrics(run: Path, config: TrainConfig) -> Tensor:
     """Metrics [update, metric, seed, agent] of the last checkpoint, without its networks."""
-    path = run / "checkpoint.safetensors"
+    path = run / CHECKPOINT
     if not path.exists():
         raise FileNotFoundError(f"{run} has no checkpoint yet: `mdpo resume {run}` first")
     metrics = tensor_file.read(path)[0].get("metrics")

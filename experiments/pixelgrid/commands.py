@@ -68,7 +68,7 @@ class Effects:
     """Overwrite an existing picture."""
 
     def run(self) -> int:
-        from experiments.pixelgrid.effects import LEVEL, effects, sentences, table
+        from experiments.pixelgrid.effects import SIGNIFICANCE, effects, sentences, table
         from experiments.pixelgrid.effects_figure import effects_figure
         from experiments.pixelgrid.finals import read_finals
         from mdtheory.report import style
@@ -79,7 +79,8 @@ class Effects:
         console = Console(width=max(Console().width, 110))
         console.print(_means(finals))
         for measure, word in MEASURES.items():
-            title = f"{word}: paired differences, * differs from 0 (Holm, {LEVEL:g} for the table)"
+            level = f"Holm, {SIGNIFICANCE:g} for the table"
+            title = f"{word}: paired differences, * differs from 0 ({level})"
             console.print(table(found[measure], title))
             for line in sentences(found[measure], word):
                 console.print(f"{line}\n", highlight=False, soft_wrap=True)

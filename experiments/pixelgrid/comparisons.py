@@ -78,11 +78,9 @@ COMPARED = ("train_return", "general_return", "heldout_return", "gap", "mean_rob
 
 
 def comparable(left: Audit, right: Audit) -> bool:
-    """Whether seeds can be paired: the same seeds in the same worlds, and a common evaluation."""
-    return (
-        left.config.worlds == right.config.worlds
-        and left.config.seed_list == right.config.seed_list
-        and bool(np.intersect1d(left.updates, right.updates).max(initial=0) > 0)
+    """Whether seeds can be paired, at a common evaluation."""
+    return left.config.has_worlds_of(right.config) and bool(
+        np.intersect1d(left.updates, right.updates).max(initial=0) > 0
     )
 
 

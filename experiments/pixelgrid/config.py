@@ -74,6 +74,10 @@ class TrainConfig(PPOConfig):
             return [self.pixelgrid] * self.seeds
         return [dataclasses.replace(self.pixelgrid, layout_seed=s) for s in self.seed_list]
 
+    def has_worlds_of(self, other: TrainConfig) -> bool:
+        """Whether seeds can be paired: the same seeds in the same worlds."""
+        return self.worlds == other.worlds and self.seed_list == other.seed_list
+
     @property
     def algorithm(self) -> str:
         """What the run is called on pictures."""

@@ -47,7 +47,8 @@ CONTROL = Question(
     "mixture of independent agents − one agent with the steps of all", "mixture", "agent", True
 )
 """What many agents do without distillation."""
-LEVEL = 0.05
+SIGNIFICANCE = 0.05
+"""Of a whole table: how often any difference of it is called one where there is none."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _paired(left: Final, right: Final, measure: str) -> Interval:
     return interval(left.values[measure] - right.values[measure])
 
 
-def holm(p: Sequence[float], level: float = LEVEL) -> np.ndarray:
+def holm(p: Sequence[float], level: float = SIGNIFICANCE) -> np.ndarray:
     """Which hypotheses Holm's step-down procedure rejects, [hypothesis].
 
     The probability of any wrong rejection is at most `level`, however the p-values depend on each

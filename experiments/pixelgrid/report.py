@@ -471,10 +471,11 @@ def _provenance_section(audits: Sequence[Audit], runs: Sequence[Path]) -> Sectio
     return Section(
         title="How it was made",
         paragraphs=[
-            f"{checked:,} bounds were checked on trained networks; {violations} were violated. No"
-            " verdict rests on a tolerance: float64 numbers decide where proven error radii leave"
-            " no doubt, and elsewhere rationals or ball arithmetic do. The last network of the"
-            f" first seed of {runs[0].name} was also decided in exact rationals: {verdicts}.",
+            f"{checked:,} bounds were checked on trained networks and mixtures of them;"
+            f" {violations} were violated. No verdict rests on a tolerance: float64 numbers decide"
+            " where proven error radii leave no doubt, and elsewhere rationals or ball arithmetic"
+            f" do. The last network of the first seed of {runs[0].name} was also decided in exact"
+            f" rationals: {verdicts}.",
         ],
         tables=[
             PageTable(

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from experiments import losses
+from experiments.config import CONFIG_FILE
 from experiments.envs.pixelgrid import make_pixelgrid
 from experiments.pixelgrid import rollout
 from experiments.pixelgrid.checkpoint import (
@@ -83,7 +84,7 @@ def train(
 
 
 def _train(config: TrainConfig, run: Path, stop_after: int | None, on_update: OnUpdate) -> None:
-    files.write_atomically(run / "config.json", config.to_json().encode())
+    files.write_atomically(run / CONFIG_FILE, config.to_json().encode())
     worlds = Worlds.of(config)
     network, optimizer = build(config, worlds)
     progress = load_checkpoint(run, network, optimizer)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from experiments.config import CONFIG_FILE
-from experiments.sweep.job import calibrate_job, other_settings, read_note, train_job
+from experiments.config import CONFIG_FILE, other_settings
+from experiments.sweep.job import calibrate_job, read_note, train_job
 from experiments.sweep.plan import Plan, Run, same_run
 from experiments.sweep.store import NOTE, Store
 from mdtheory.cluster import Cluster, Job

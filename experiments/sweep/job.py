@@ -14,14 +14,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments.config import CONFIG_FILE
+from experiments.config import CONFIG_FILE, other_settings
 from experiments.pixelgrid.config import TrainConfig
 from experiments.procgen.config import ProcgenConfig
 from experiments.progress import OnUpdate
 from experiments.sweep.plan import same_run
 from experiments.sweep.store import NOTE, Store, open_store
 from mdtheory import files
-from mdtheory.cluster import Report
+from mdtheory.cluster import Tell
 
 RESULTS = ("checkpoint.safetensors", "evaluations/*", "log.jsonl", "evaluations.jsonl")
 """What is the same, bit for bit, whether or not a run was stopped."""
@@ -29,7 +29,7 @@ _SECONDS_TO_LOSE_A_LOCK = 60.0
 _CALIBRATION_SECONDS, _LONGEST_WARM_UP = 3.0, 30.0
 
 
-def train_job(report: Report, where: str, name: str, content: str, threads: int) -> dict[str, Any]:
+def train_job(report: Tell, where: str, name: str, content: str, threads: int) -> dict[str, Any]:
     """Train the run, or go on with it, until it is done; returns its note.
 
     Args:
@@ -75,7 +75,7 @@ def train_job(report: Report, where: str, name: str, content: str, threads: int)
         return note
 
 
-def calibrate_job(report: Report, content: str, threads: int) -> float:
+def calibrate_job(report: Tell, content: str, threads: int) -> float:
     """Seconds per update, from a short training that leaves nothing behind.
 
     The first update, which also warms up, counts only if it takes too long to wait for another.
@@ -194,7 +194,3 @@ def altered(store: Store, name: str) -> list[str]:
         if kept.get(file) != found.get(file)
     }
     return [f"{name}/{file} is {word}" for file, word in words.items()]
-
-
-def other_settings(run: str) -> str:
-    return f"{run} holds a run with other settings: choose another --output"
