@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.stats
 
-from mdtheory.intervals import band
+from mdtheory.intervals import Band, band, decides
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Interval:
 
     @property
     def decides(self) -> bool:
-        """Whether the interval excludes 0."""
-        return self.low > 0 or self.high < 0
+        """See `mdtheory.intervals.decides`."""
+        return bool(decides(Band(self.mean, self.low, self.high)))
 
     def __str__(self) -> str:
         if self.n < 2:

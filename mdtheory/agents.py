@@ -31,6 +31,7 @@ PAIRWISE = ("disagreement", "divergence", "mean_disagreement", "mean_divergence"
 """The quantities of ordered pairs that `check_agents` reports."""
 
 MOST_AGENTS = 1000
+"""In `check_shrinkage`, which solves a system of as many equations exactly."""
 _LOGIT_AXES = ("k", "f", "s", "a")
 
 
@@ -128,7 +129,7 @@ def check_shrinkage(
         "pull_variance": pull_variance,
         "pull_correlation": pull_correlation,
     }
-    rational = {name: _rational(name, value) for name, value in given.items()}
+    rational = {name: Fraction(validation.scalar(name, value)) for name, value in given.items()}
     is_whole = isinstance(n_agents, numbers.Integral) and not isinstance(n_agents, bool)
     if not is_whole or not 2 <= n_agents <= MOST_AGENTS:
         raise ValueError(
@@ -138,13 +139,6 @@ def check_shrinkage(
     variance = spurious_variance(n_agents, **rational)
     quantities = {"n_agents": Fraction(n_agents), **rational, "spurious_variance": variance}
     return Report(arithmetic="exact", quantities=quantities, bounds=(judge(SHRINKAGE, quantities),))
-
-
-def _rational(name: str, value: Any) -> Fraction:
-    array = validation.parse_array(name, value, ())
-    if array.ndim:
-        raise ValueError(f"{name} must be a number, got an array of shape {array.shape}")
-    return Fraction(array.item())
 
 
 def _stacked(problem: Problem, agents: Any) -> np.ndarray:

@@ -33,6 +33,13 @@ def on_device(array: Any, device: str) -> Any:
         raise ValueError(f"device must be one that PyTorch has, got {device!r}: {error}") from None
 
 
+def member(array: Any, n_axes: int, batch: tuple[int, ...], index: tuple[int, ...]) -> np.ndarray:
+    """An array's trailing axes at an index of the batch, to whose shape its others broadcast."""
+    array = np.asarray(array)
+    trailing = array.shape[array.ndim - n_axes :]
+    return np.asarray(np.broadcast_to(array, (*batch, *trailing))[index])
+
+
 def to_numpy(array: Any) -> np.ndarray:
     """A tensor, or anything else, as a NumPy array."""
     return np.asarray(array) if namespace(array) is np else array.detach().cpu().numpy()

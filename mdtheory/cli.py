@@ -207,11 +207,12 @@ class Atlas:
     def run(self) -> int:
         from mdtheory.report import style  # matplotlib is slow
         from mdtheory.report.atlas import atlas_figure
-        from mdtheory.search.atlas import survey
+        from mdtheory.search.atlas import measure_tightness
 
         self.output.mkdir(parents=True, exist_ok=True)
         with progress() as show:
-            atlas = survey(self.output / "atlas.json", seed=self.seed, on_progress=show)
+            path = self.output / "atlas.json"
+            atlas = measure_tightness(path, seed=self.seed, on_progress=show)
         picture = self.output / "atlas.svg"
         style.save(atlas_figure(atlas), picture)
         smallest = min(c.ratio for c in atlas.cells if c.ratio is not None and c.bound == "A2")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-Report = Callable[[Any], None]
+Tell = Callable[[Any], None]
 """What a job calls to say how far it is; the newest value counts."""
 
 

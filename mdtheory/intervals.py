@@ -13,18 +13,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.stats
 
+from mdtheory.validation import whole_number
+
 LEVEL = 0.95
 
 ROUNDING = 1e-9
 """Share of a known width by which rounding may make values exceed it."""
 _NO_SPREAD = 1e-12
-"""Residuals below this share of the largest total are rounding."""
+"""Residuals below this share of the largest total, or of the mean, are rounding."""
 _MOST_COUNTS = 2**22
 """How many counts of a bootstrap are held at once."""
 
 
 class Band(NamedTuple):
-    """Means with two-sided 95 % Student intervals; nan ends for a single repetition."""
+    """Means, or differences or ratios of them, with their intervals; ends are nan where there is
+    none."""
 
     mean: Any
     low: Any
@@ -32,14 +35,19 @@ class Band(NamedTuple):
 
 
 def band(per_seed: np.ndarray) -> Band:
-    """Over the last axis (seeds) of values [..., seed]."""
-    n = per_seed.shape[-1]
-    mean = per_seed.mean(axis=-1)
-    if n < 2:
-        nothing = np.full_like(mean, np.nan)
-        return Band(mean, nothing, nothing)
-    half = scipy.stats.t.ppf((1 + LEVEL) / 2, n - 1) * per_seed.std(axis=-1, ddof=1) / np.sqrt(n)
+    """With Student's interval, over the last axis (seeds) of values [..., seed]."""
+    mean, half = per_seed.mean(axis=-1), student_half_width(per_seed, delta=1 - LEVEL)
     return Band(mean, mean - half, mean + half)
+
+
+def decides(interval: Band) -> Any:
+    """Whether an interval tells the sign of what it is about, for each mean.
+
+    It does not if 0 lies in it or is an end, nor if an end is nan.  One without width, but for
+    rounding, tells nothing either: that few repetitions happen to agree is no certainty.
+    """
+    mean, low, high = interval.mean, interval.low, interval.high
+    return ((low > 0) | (high < 0)) & (high - low > _NO_SPREAD * abs(mean))
 
 
 def welch(left: np.ndarray, right: np.ndarray) -> Band:
@@ -174,9 +182,7 @@ def hoeffding_half_width(n: int, *, width: Any, delta: float) -> Any:
     """
     _require_delta(delta)
     _require_width(width)
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-        raise ValueError(f"n must be a whole number of at least 1, got {n!r}")
-    return width * math.sqrt(math.log(2 / delta) / (2 * n))
+    return width * math.sqrt(math.log(2 / delta) / (2 * whole_number("n", n, 1)))
 
 
 def bernstein_half_width(values: np.ndarray, *, width: Any, delta: float) -> np.ndarray:

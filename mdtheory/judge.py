@@ -1,10 +1,10 @@
 """`judge`: is a bound true of these numbers, and which arithmetic can tell?
 
 `slack` is the distance to violation (right − left for `<=`, left − right for `>=`, and for an
-equation minus the distance of its sides).  `ratio` says
-how much of what a bound allows is used: 1 means attained, more means violated.  It is the smaller
-side over the larger one; where returns occur, all of them over all the rest (for A6 and A7: by how
-much the return falls short of the surrogate, over the penalty).
+equation minus the distance of its sides).  `ratio` says how much of what a bound allows is used: 1
+means attained, more means violated.  It is the smaller side over the larger one; where returns
+occur, all of them over all the rest (for A6 and A7: by how much the return falls short of the
+surrogate, over the penalty).
 
 In exact arithmetic the sign of the slack decides.  Float64 quantities come with proven error radii;
 they decide where ball arithmetic separates both sides.  Where it does not, the doubles are read as

@@ -54,6 +54,11 @@ def measure(
         name -> float64 array of the batch's shape; or `Fraction`s (object array when batched) when
         problem and policies are exact; KL divergences are then `mdtheory.exact.Enclosed`.
         `heldout_return` is nan, or None when exact, if M = 1.
+
+    Raises:
+        ValueError: for an unknown name or device, or policies that do not fit the problem.
+        ArithmeticError: for a discount that is too close to 1 for float64.
+        ModuleNotFoundError: for a device without PyTorch, the extra `search`.
     """
     known = [*QUANTITIES, *(PAIR_QUANTITIES if baseline is not None else ())]
     names = known if names is None else list(names)
@@ -384,8 +389,7 @@ class Measurement:
     @cached_property
     def train_shift(self) -> Any:
         distance = robustness.total_variation(self._train_policy, self._baseline_train)
-        visited = (self._baseline_occupancy[..., self.train, :] * distance).sum(axis=-1)
-        return (1 - self.discount) * (self._train_weights * visited).sum(axis=-1)
+        return self._mean_on_visited(self._baseline_occupancy, distance)
 
     @cached_property
     def advantage_bound(self) -> Any:
@@ -418,7 +422,7 @@ class Measurement:
     @cached_property
     def mean_disagreement(self) -> Any:
         distance = robustness.total_variation(self._train_policy, self._baseline_train)
-        return self._mean_on_visited(distance)
+        return self._mean_on_visited(self.occupancy, distance)
 
     @cached_property
     def mean_divergence(self) -> Any:
@@ -426,16 +430,17 @@ class Measurement:
             return self._enclosed(self._mean_divergence_ball)
         by_state = self.state_divergence[..., self.train, :]
         occupancy = self.occupancy[..., self.train, :]
-        return self._mean_on_visited(self.xp.where(occupancy > 0, by_state, occupancy * 0))
+        finite = self.xp.where(occupancy > 0, by_state, occupancy * 0)
+        return self._mean_on_visited(self.occupancy, finite)
 
     @cached_property
     def state_divergence(self) -> Any:
         """KL(π0_f ‖ π_f)(s) in nats, float64, shape [..., F, S]."""
         return robustness.kl_divergence(self.baseline, self.policy)
 
-    def _mean_on_visited(self, by_state: Any) -> Any:
-        """E_{f∼T} E_{s∼(1−γ)d_f} of [..., T, S]."""
-        visited = (self.occupancy[..., self.train, :] * by_state).sum(axis=-1)
+    def _mean_on_visited(self, occupancy: Any, by_state: Any) -> Any:
+        """E_{f∼T} E_{s∼(1−γ)d_f} of [..., T, S], with the occupancies [..., F, S] of a policy."""
+        visited = (occupancy[..., self.train, :] * by_state).sum(axis=-1)
         return (1 - self.discount) * (self._train_weights * visited).sum(axis=-1)
 
     def _enclosed(self, ball: Callable[[tuple[int, ...]], flint.arb]) -> np.ndarray:
@@ -466,9 +471,7 @@ class Measurement:
 
     def _pick(self, array: Any, n_axes: int, index: tuple[int, ...]) -> np.ndarray:
         """An array's trailing axes at an index of the batch."""
-        array = np.asarray(array)
-        trailing = array.shape[array.ndim - n_axes :]
-        return np.asarray(np.broadcast_to(array, (*self.batch_shape, *trailing))[index])
+        return arrays.member(array, n_axes, self.batch_shape, index)
 
 
 class _Radii:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mdtheory import exact, validation
+from mdtheory.arrays import member
 from mdtheory.mdp import FiniteMDP, SparseMDP
 from mdtheory.policy import LatentPolicy
 from mdtheory.rendering import RenderingFamily
@@ -94,8 +95,7 @@ class Instance(NamedTuple):
         """One instance of a batch of dense ones."""
 
         def pick(array: np.ndarray, n_axes: int, of_probabilities: bool) -> np.ndarray:
-            trailing = array.shape[array.ndim - n_axes :]
-            return np.asarray(np.broadcast_to(array, (*self.batch_shape, *trailing))[index])
+            return member(array, n_axes, self.batch_shape, index)
 
         return self._converted(pick)
 

@@ -9,6 +9,8 @@ another agent).  A number is a JSON number or a string such as "9/10"; read exac
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -115,8 +117,18 @@ def dump_problem(
     }
     if baseline is not None:
         arrays["baseline_policies"] = baseline.probabilities
-    lines = [f"{json.dumps(k)}: {json.dumps(v.tolist(), default=_text)}" for k, v in arrays.items()]
+    return layout({key: array.tolist() for key, array in arrays.items()})
+
+
+def layout(content: Mapping[str, Any]) -> str:
+    """The text of a problem file with these keys and values, a line for each."""
+    lines = (f"{json.dumps(k)}: {json.dumps(v, default=_text)}" for k, v in content.items())
     return "{\n  " + ",\n  ".join(lines) + "\n}\n"
+
+
+def check_command(path: str | Path, bound: str) -> str:
+    """What confirms a bound's verdict from a problem file alone, as one types it."""
+    return shlex.join(["mdtheory", "check", str(path), "--exact", "--bound", bound])
 
 
 def _text(value: Fraction) -> str | int:

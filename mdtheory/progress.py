@@ -13,6 +13,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 _SECONDS_BETWEEN_LINES = 10.0
 
+OnProgress = Callable[[str, float], None]
+"""What long work calls with a text and the share of it that is done."""
+
 
 class Pace:
     """What work took from a share that was done before, and what the rest will take so."""
@@ -44,7 +47,7 @@ class Lines:
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Callable[[str, float], None]]:
+def progress() -> Iterator[OnProgress]:
     """A function that shows a text and the share done, with the time left.
 
     Its first call says what was done before.
@@ -59,7 +62,7 @@ def progress() -> Iterator[Callable[[str, float], None]]:
         yield lambda text, share: bar.update(task, description=escape(text), completed=share)
 
 
-def _shown_in(lines: Lines) -> Callable[[str, float], None]:
+def _shown_in(lines: Lines) -> OnProgress:
     pace: Pace | None = None
 
     def show(text: str, share: float) -> None:

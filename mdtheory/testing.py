@@ -23,7 +23,7 @@ from mdtheory.judge import HOLDS, UNDECIDED, VIOLATED, BoundResult
 from mdtheory.mdp import SparseMDP
 from mdtheory.problem import Instance
 from mdtheory.problem_code import python_code
-from mdtheory.problem_file import dump_problem
+from mdtheory.problem_file import check_command, dump_problem
 from mdtheory.statements import STATEMENTS, Bound, Statement, as_bound, parse_bound
 from mdtheory.statements.statement import bound_text
 from mdtheory_hooks import DEFAULT_PROFILE, PROFILES, SEARCH_SECONDS
@@ -267,9 +267,7 @@ def _choose_settings(test: Any) -> None:
         default = settings.default
         ours = {k: v for k, v in ours.items() if getattr(chosen, k) == getattr(default, k)}
     else:
-        plugin = sys.modules.get("mdtheory_pytest")
-        profile = DEFAULT_PROFILE if plugin is None else plugin.current_profile()
-        ours |= PROFILES[profile]
+        ours |= PROFILES[_profile()]
     ours["suppress_health_check"] = {
         HealthCheck.function_scoped_fixture,
         HealthCheck.differing_executors,
@@ -293,9 +291,7 @@ def _failure(
     summary = "\n".join([f"{_name(bound)} is {word}", *_numbers(report, index)])
     if sparse:
         return failure(summary, None, None, None)
-    command = None
-    if not bound.own_quantities:
-        command = f'mdtheory check FILE --exact --bound "{_typed(bound)}"'
+    command = None if bound.own_quantities else check_command("FILE", _typed(bound))
     return failure(summary, python_code(instance), dump_problem(*instance), command)
 
 

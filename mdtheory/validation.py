@@ -75,6 +75,16 @@ def unknown(kind: str, name: object, known: Collection[str]) -> str:
     return f"unknown {kind} {name!r}: {hint}known are {', '.join(known)}"
 
 
+def whole_number(name: str, value: Any, least: int, most: int | None = None) -> int:
+    """The value as an integer; a boolean is none."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    number = int(value)
+    if most is not None and number > most:
+        raise ValueError(f"{name} must be at most {most}, got {number}")
+    return number
+
+
 def parse_array(name: str, value: Any, axes: Axes) -> np.ndarray:
     """Finite numbers with at least `len(axes)` axes: float64, int64, or objects of `Fraction`."""
     array = value if isinstance(value, np.ndarray) else _from_nested(name, value, axes)
@@ -98,6 +108,17 @@ def parse_array(name: str, value: Any, axes: Axes) -> np.ndarray:
     if array.dtype == np.uint64 and array.max() > _INT64_MAX:
         return as_exact(array)
     return array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
+
+
+def scalar(name: str, value: Any) -> Fraction | float:
+    """A rational as a `Fraction`, any other number as a float."""
+    array = parse_array(name, value, ())
+    if array.ndim:
+        raise ValueError(f"{name} must be a number, got an array of shape {array.shape}")
+    if array.dtype.kind == "f":
+        return float(array)
+    rational: Fraction = as_exact(array).item()
+    return rational
 
 
 def _from_nested(name: str, value: Any, axes: Axes) -> np.ndarray:

@@ -291,8 +291,9 @@ def test_refute_prints_proofs_and_survivors_with_status_zero(capsys):
     status, out, err = run(capsys, "refute", "gap <= 2 * A2")
     assert (status, err) == (0, "")
     assert out.startswith("proved: gap <= 2 * A2\nby ")
-    status, out, err = run(capsys, "refute", "gap <= A5", "--budget", "1s", "--no-proof")
-    assert (status, err) == (0, "")
+    # A machine that takes 10 s to load PyTorch shows progress on stderr.
+    status, out, _ = run(capsys, "refute", "gap <= A5", "--budget", "1s", "--no-proof")
+    assert status == 0
     assert out.startswith("survived: gap <= A5\n")
     assert "This is no proof" in out
 

@@ -15,6 +15,7 @@ from mdtheory.intervals import (
     Band,
     band,
     bernstein_half_width,
+    decides,
     hoeffding_half_width,
     ratio_band,
     student_half_width,
@@ -48,14 +49,43 @@ def test_empirical_bernstein_by_hand() -> None:
     assert half == pytest.approx(math.sqrt(1.5) + 14)
 
 
-def test_students_half_width_is_that_of_band() -> None:
+def test_a_band_is_students_interval() -> None:
     values = np.random.default_rng(0).normal(size=(3, 7))
-    found = band(values)
-    half = student_half_width(values, delta=0.05)
-    np.testing.assert_allclose(half, found.high - found.mean)
+    mean, low, high = band(values)
+    error = scipy.stats.sem(values, axis=-1)
+    np.testing.assert_allclose([low, high], scipy.stats.t.interval(0.95, 6, mean, error))
     # t with 1 degree of freedom has its upper quartile at 1.
     assert student_half_width(np.array([0.0, 2.0]), delta=0.5) == pytest.approx(1.0)
     assert np.isnan(student_half_width(np.ones((2, 1)), delta=0.05)).all()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "decided"),
+    [
+        (1.0, 2.0, True),
+        (-2.0, -1.0, True),
+        (1.0, math.inf, True),
+        (-1.0, 2.0, False),
+        (0.0, 2.0, False),
+        (-2.0, 0.0, False),
+        (2.0, 2.0, False),
+        (0.0, 0.0, False),
+        (1.0, math.nan, False),
+        (math.nan, -1.0, False),
+        (math.nan, math.nan, False),
+    ],
+)
+def test_an_interval_decides_if_it_has_width_and_all_of_it_is_on_one_side_of_0(
+    low: float, high: float, decided: bool
+) -> None:
+    assert decides(Band(0.0, low, high)) is decided
+    array = np.array([[0.0, 2.0], [low, 1.0], [high, 3.0]])
+    assert decides(Band(*array)).tolist() == [decided, True]
+
+
+def test_repetitions_that_agree_decide_nothing() -> None:
+    assert not any(decides(band(np.full(n, 0.1))) for n in range(1, 20))
+    assert decides(band(np.array([0.1, 0.1, 0.11])))
 
 
 def test_known_range_of_zero_needs_no_interval_and_one_value_has_none() -> None:

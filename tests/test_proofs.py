@@ -110,7 +110,6 @@ def without_theorems(*names: str) -> Callable[[str], str]:
     return change
 
 
-AXIOM = "False."
 TEXT_CHEATS: dict[str, tuple[dict[str, str], str]] = {
     "Admitted": (appended("Tv", "Lemma x : False.\nProof. Admitted."), r"Tv\.v:\d+: Admitted"),
     "admit": (appended("Tv", "Lemma x : False.\nProof. by admit. Qed."), r"Tv\.v:\d+: admit"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
@@ -224,15 +225,22 @@ def test_nothing_is_proved_of_divergences_which_may_be_infinite():
     assert prove(parse_bound("K_max <= K_max + 1")) is None
 
 
+def require_unproved(prover: Callable[..., Proof | None], bound: Bound) -> None:
+    """There is no proof, and not for want of time, of which every question gets 1/20 or more."""
+    begin = time.monotonic()
+    assert prover(bound, timeout=500.0) is None
+    assert time.monotonic() - begin < 20  # some take 1 s
+
+
 @pytest.mark.parametrize("text", FALSE)
 def test_a_false_bound_is_not_proved(text):
-    assert prove_by_coefficients(parse_bound(text), timeout=0.5) is None
-    assert prove_by_z3(parse_bound(text), timeout=0.5) is None
+    require_unproved(prove_by_coefficients, parse_bound(text))
+    require_unproved(prove_by_z3, parse_bound(text))
 
 
 @pytest.mark.parametrize("variant", wrong_variants(), ids=lambda s: s.name)
 def test_a_wrong_variant_is_not_proved(variant):
-    assert prove(variant, timeout=0.4) is None
+    require_unproved(prove, variant)
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_the_message_has_the_numbers_exactly_the_code_and_the_file():
         f"mdtheory: the instance in Python:\n\n{error.code}\n\n"
         f'mdtheory: the instance as a problem file, for {error.command}:\n\n{error.file_text}'
     )  # fmt: skip
-    assert error.command == 'mdtheory check FILE --exact --bound "gap <= A2/2"'
+    assert error.command == "mdtheory check FILE --exact --bound 'gap <= A2/2'"
     assert is_violated(FALSE, run_python(error.code))
     assert is_violated(FALSE, parse_problem(error.file_text, in_rationals=True))
 
@@ -172,7 +172,7 @@ def test_a_bound_with_quantities_of_its_own_has_no_command():
     ids=["a false statement", "a name", "a text"],
 )
 def test_the_command_names_the_bound_so_that_it_can_be_read(bound, typed):
-    assert error_of(bound, INSTANCE).command == f'mdtheory check FILE --exact --bound "{typed}"'
+    assert error_of(bound, INSTANCE).command == f"mdtheory check FILE --exact --bound '{typed}'"
 
 
 BAD: list[tuple[Any, str]] = [
@@ -545,7 +545,7 @@ def test_without_cache_and_sections_everything_is_in_the_message(tmp_path):
     message = "\n".join(line[4:] for line in text.splitlines() if line[:1] == "E")
     code = message[message.index("from fractions") : message.index("mdtheory: the instance as a")]
     assert is_violated(FALSE, run_python(code))
-    assert 'for mdtheory check FILE --exact --bound "gap <= A2/2":' in message
+    assert "for mdtheory check FILE --exact --bound 'gap <= A2/2':" in message
     file_text = message[message.index("\n{") : message.index("\n}") + 2]
     assert is_violated(FALSE, parse_problem(file_text, in_rationals=True))
 

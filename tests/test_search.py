@@ -25,7 +25,7 @@ from mdtheory.evaluation import discounted_solve
 from mdtheory.problem_file import parse_problem
 from mdtheory.report.atlas import ATLAS_FILE, atlas_figure
 from mdtheory.search import hunt
-from mdtheory.search.atlas import Atlas, survey
+from mdtheory.search.atlas import Atlas, measure_tightness
 from mdtheory.search.hunt import refute, tightest
 from mdtheory.search.shrink import shrink
 from mdtheory.search.space import (
@@ -163,7 +163,8 @@ def test_ascent_finds_what_sampling_misses():
     """A6's constant is approached only by small steps: 0.99 of it needs the gradient."""
     text = "eta >= L - 0.99 * 2 * gamma * epsilon * D / (1 - gamma)**2"
     bound = parse_bound(text)
-    sampler = hunt._Hunt(bound, 0, 1e9, lambda stage, tried, share: None)
+    everything = {"sizes": hunt.SIZES, "accepts": lambda instance: True}
+    sampler = hunt._Hunt(bound, 0, 1e9, lambda stage, tried, share: None, **everything)
     for _ in sampler.sampling(3):
         assert sampler.found is None
     confirm(refute(text, budget=30, use_proofs=False))
@@ -310,11 +311,11 @@ def test_proved_suprema_are_attained_by_the_worlds_they_name():
 def test_an_atlas_that_was_stopped_goes_on_to_the_same_file(tmp_path):
     settings: dict[str, Any] = {"n_restarts": 4, "n_steps": 30, "discounts": ["1/2"]}
     whole = tmp_path / "whole.json"
-    survey(whole, bounds=["A1", "A2"], robustnesses=["1/4", "1/2"], **settings)
+    measure_tightness(whole, bounds=["A1", "A2"], robustnesses=["1/4", "1/2"], **settings)
     part = tmp_path / "part.json"
-    survey(part, bounds=["A1"], robustnesses=["1/4", "1/2"], **settings)
+    measure_tightness(part, bounds=["A1"], robustnesses=["1/4", "1/2"], **settings)
     shown: list[float] = []
-    survey(
+    measure_tightness(
         part,
         bounds=["A1", "A2"],
         robustnesses=["1/4", "1/2"],
@@ -324,5 +325,5 @@ def test_an_atlas_that_was_stopped_goes_on_to_the_same_file(tmp_path):
     assert part.read_bytes() == whole.read_bytes()
     assert shown == [0, 0.25, 0.5, 0.75]
     with pytest.raises(ValueError, match=r"was made with n_steps 30, not 31: choose another file$"):
-        survey(part, **settings | {"n_steps": 31})
+        measure_tightness(part, **settings | {"n_steps": 31})
     assert len(atlas_figure(Atlas.load(whole.read_text())).axes) == 3

@@ -11,7 +11,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from mdtheory.intervals import Band, band
+from mdtheory.intervals import Band, band, decides
 from mdtheory.report import style
 from mdtheory.report.page import PageTable, Picture, Section
 from mdtheory.shrinkage.bandit import Bandit
@@ -343,11 +343,11 @@ def _consequences(curve: Curve) -> str:
 
 
 def _direction(curve: Curve, name: str, words: str) -> str:
-    mean, low, high = (float(x[-1]) for x in curve.change(name))
-    numbers = f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
-    if low <= 0 <= high:
+    change = Band(*(float(x[-1]) for x in curve.change(name)))
+    numbers = f"{change.mean:+.4f} [{change.low:+.4f}, {change.high:+.4f}]"
+    if not decides(change):
         return f"for the {words} the direction is undecided ({numbers})"
-    return f"the {words} {'rises' if mean > 0 else 'falls'} ({numbers})"
+    return f"the {words} {'rises' if change.mean > 0 else 'falls'} ({numbers})"
 
 
 def _at(values: Band, i: int) -> str:

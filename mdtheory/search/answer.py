@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from mdtheory import exact, validation
 from mdtheory.judge import BoundResult
 from mdtheory.problem import Instance
-from mdtheory.problem_file import dump_problem
+from mdtheory.problem_file import check_command, dump_problem
 from mdtheory.proving import Proof
 from mdtheory.statements import Bound
 
@@ -78,10 +77,8 @@ class Answer:
         effort = f"{self.tried:,} instances in {self.seconds:.1f} s"
         lines = [head, *(getattr(self, f"_{self.verdict}_lines")(effort))]
         if self.verdict == REFUTED:
-            file = "FILE" if path is None else shlex.quote(str(path))
             said = "save it (--output FILE) and run" if path is None else "run"
-            check = f"mdtheory check {file} --exact --bound {shlex.quote(self.bound.id)}"
-            lines += ["", f"To confirm it, {said}: {check}"]
+            lines += ["", f"To confirm it, {said}: {check_command(path or 'FILE', self.bound.id)}"]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
     def _refuted_lines(self, effort: str) -> list[str]:

@@ -8,7 +8,7 @@ cell by cell; a run that was killed goes on where it was and ends with the same 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 from mdtheory import exact, files
 from mdtheory.problem import Instance
 from mdtheory.problem_file import dump_problem, parse_problem
+from mdtheory.progress import OnProgress
 from mdtheory.search.hunt import tightest
 from mdtheory.statements.tightness import SUPREMA
 
@@ -84,7 +85,7 @@ def _line(cell: Cell) -> str:
     return json.dumps(content)
 
 
-def survey(
+def measure_tightness(
     path: Path,
     *,
     bounds: Sequence[str] = tuple(SUPREMA),
@@ -93,7 +94,7 @@ def survey(
     seed: int = 0,
     n_restarts: int = 64,
     n_steps: int = 400,
-    on_progress: Callable[[str, float], None] = lambda text, share: None,
+    on_progress: OnProgress = lambda text, share: None,
 ) -> Atlas:
     """Measure every cell that the file at `path` does not hold yet.
 

@@ -41,7 +41,7 @@ def climb(
     """
     torch.set_num_threads(1)  # tiny matrices: threads would only wait for each other
     logits = _logits(space, start, device)
-    fixed = {n: torch.tensor(start[n], dtype=torch.float64, device=device) for n in ("low",)}
+    fixed = {"low": torch.tensor(start["low"], dtype=torch.float64, device=device)}
     optimizer = torch.optim.Adam(list(logits.values()), lr=step_size)
     size = len(start["low"])
     best = torch.full((size,), -torch.inf, dtype=torch.float64, device=device)

@@ -84,8 +84,7 @@ def refute(
     bound = as_bound(bound)
     if not budget > 0:
         raise ValueError(f"budget must be a positive number of seconds, got {budget}")
-    if seed < 0:
-        raise ValueError(f"seed must be a whole number of at least 0, got {seed}")
+    seed = validation.whole_number("seed", seed, 0)
     hunt = _Hunt(bound, seed, budget, on_progress, sizes, accepts)
     for n_rounds, stage in ((1, "small worlds"), (0, "proof"), (None, "gradient ascent")):
         if stage == "proof":
@@ -112,8 +111,8 @@ class _Hunt:
     seed: int
     budget: float
     on_progress: Callable[[str, int, float], None]
-    sizes: Sequence[Sizes] = SIZES
-    accepts: Callable[[Instance], bool] = lambda instance: True
+    sizes: Sequence[Sizes]
+    accepts: Callable[[Instance], bool]
     start: float = field(default_factory=time.monotonic)
     tried: int = 0
     found: Instance | None = None

@@ -15,7 +15,6 @@ mean over agents and its complement.
 
 from __future__ import annotations
 
-import numbers
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -191,7 +190,7 @@ def floor(n_agents: int, pull_variance: Any, pull_correlation: Any = 0) -> Numbe
     Raises:
         ValueError: naming argument and value.
     """
-    n = _parse_agents(n_agents)
+    n = validation.whole_number("n_agents", n_agents, 1)
     variance, c = _parse_covariance(n, pull_variance, pull_correlation)
     return variance * (Fraction(1, n) + (1 - Fraction(1, n)) * c)
 
@@ -221,7 +220,7 @@ def symbolic_variance(n_agents: int | None = None) -> sympy.Expr:
     """
     if n_agents is None:
         return _variance_from_eigenspaces()
-    n = _parse_agents(n_agents)
+    n = validation.whole_number("n_agents", n_agents, 1)
     shared = 2 * ALPHA * DIVERGENCE / max(n - 1, 1)
     matrix = sympy.Matrix(n, n, lambda i, j: TASK + shared * (n - 1) if i == j else -shared)
     rhs = sympy.Matrix(n, 1, lambda i, j: TASK if i == 0 else 0)
@@ -268,7 +267,7 @@ def rates(
     Raises:
         ValueError: naming argument, index and value.
     """
-    n = _parse_agents(n_agents)
+    n = validation.whole_number("n_agents", n_agents, 1)
     size = _parse_floats("task_curvature", task_curvature, ("d", "d'")).shape[-1]
     h, g, alpha = _parse_curvatures(size, task_curvature, divergence_curvature, distillation)
     slow, fast = (np.linalg.eigvalsh(m) / n for m in (h, _deviation_curvature(h, g, alpha, n)))
@@ -419,28 +418,11 @@ def _require_nonnegative(name: str, array: np.ndarray, axes: validation.Axes) ->
         )
 
 
-def _parse_agents(n_agents: Any) -> int:
-    if isinstance(n_agents, bool) or not isinstance(n_agents, numbers.Integral) or n_agents < 1:
-        raise ValueError(f"n_agents must be a whole number of at least 1, got {n_agents!r}")
-    return int(n_agents)
-
-
-def _parse_number(name: str, value: Any) -> Number:
-    """A rational as a `Fraction`, any other number as a float."""
-    array = validation.parse_array(name, value, ())
-    if array.ndim:
-        raise ValueError(f"{name} must be a number, got an array of shape {array.shape}")
-    if array.dtype.kind == "f":
-        return float(array)
-    rational: Fraction = validation.as_exact(array).item()
-    return rational
-
-
 def _parse_scalars(
     n_agents: Any, distillation: Any, task_curvature: Any, divergence_curvature: Any
 ) -> tuple[int, Number, Number, Number]:
-    n = _parse_agents(n_agents)
-    alpha = _parse_number("distillation", distillation)
+    n = validation.whole_number("n_agents", n_agents, 1)
+    alpha = validation.scalar("distillation", distillation)
     if alpha < 0:
         raise ValueError(f"distillation must be at least 0, got {validation.shown(alpha)}")
     curvatures = []
@@ -448,17 +430,17 @@ def _parse_scalars(
         ("task_curvature", task_curvature),
         ("divergence_curvature", divergence_curvature),
     ):
-        curvatures.append(_parse_number(name, value))
+        curvatures.append(validation.scalar(name, value))
         if curvatures[-1] <= 0:
             raise ValueError(f"{name} must be above 0, got {validation.shown(curvatures[-1])}")
     return n, alpha, curvatures[0], curvatures[1]
 
 
 def _parse_covariance(n: int, pull_variance: Any, pull_correlation: Any) -> tuple[Number, Number]:
-    variance = _parse_number("pull_variance", pull_variance)
+    variance = validation.scalar("pull_variance", pull_variance)
     if variance < 0:
         raise ValueError(f"pull_variance must be at least 0, got {validation.shown(variance)}")
-    c = _parse_number("pull_correlation", pull_correlation)
+    c = validation.scalar("pull_correlation", pull_correlation)
     lowest = Fraction(-1, max(n - 1, 1))
     if not lowest <= c <= 1:
         raise ValueError(

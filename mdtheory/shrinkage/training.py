@@ -18,7 +18,8 @@ import numpy as np
 
 from mdtheory import validation
 from mdtheory.check import check
-from mdtheory.intervals import Band, band
+from mdtheory.intervals import Band, band, decides
+from mdtheory.progress import OnProgress
 from mdtheory.shrinkage.bandit import (
     Bandit,
     curvatures,
@@ -164,9 +165,9 @@ class Curve:
     def departures(self, name: str, *, unequal: bool = False) -> list[Departure]:
         """Every α/τ where the interval of the paired difference excludes 0, in order."""
         found = self.difference(name, unequal=unequal)
-        apart = np.flatnonzero((found.low > 0) | (found.high < 0))
         return [
-            Departure(float(self.ratios[i]), Band(*(float(x[i]) for x in found))) for i in apart
+            Departure(float(self.ratios[i]), Band(*(float(x[i]) for x in found)))
+            for i in np.flatnonzero(decides(found))
         ]
 
 
@@ -185,7 +186,7 @@ def study(
     n_seeds: int = 32,
     ratios: Sequence[Fraction | float] = RATIOS,
     settings: Sequence[Setting] = SETTINGS,
-    on_progress: Callable[[str, float], None] = lambda text, share: None,
+    on_progress: OnProgress = lambda text, share: None,
 ) -> Study:
     """Train agents for every setting, α and seed, and put B6's predictions beside them.
 

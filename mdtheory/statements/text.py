@@ -10,8 +10,8 @@
 
 A name is a quantity's (`robustness`), its symbol's (`R`) or a statement's id, which stands for that
 statement's right side (`A2`); of part B those that `check` can measure, about two policies.
-Nothing is ever executed; length, depth and the size of numbers
-are bounded, so hostile text costs no more than a line of honest text.
+Nothing is ever executed; length, depth and the size of numbers are bounded, so hostile text costs
+no more than a line of honest text.
 """
 
 from __future__ import annotations

@@ -32,9 +32,9 @@ from mdtheory.strategies.limits import (
     one_of,
     rational_number,
     size_limits,
-    whole_number,
 )
 from mdtheory.strategies.noise import MAX_COUNT, numbers_between, one_hot, picked, rows
+from mdtheory.validation import whole_number
 
 Drawn = TypeVar("Drawn")
 STRUCTURES = ("any", "dense", "sparse", "deterministic", "absorbing", "ties", "ergodic")

@@ -6,9 +6,8 @@ import math
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
 from mdtheory import validation
+from mdtheory.validation import whole_number
 
 Limit = int | float | str | Fraction
 """A limit of a number: a float is taken as exactly what it is, a text such as "9/10" is read."""
@@ -19,15 +18,6 @@ def one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
     if not any(value is one for one in allowed):
         raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
     return value
-
-
-def whole_number(name: str, value: Any, least: int, most: int | None = None) -> int:
-    """The value, a whole number."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    if most is not None and value > most:
-        raise ValueError(f"{name} must be at most {most}, got {value}")
-    return int(value)
 
 
 def size_limits(name: str, low: Any, high: Any) -> tuple[int, int]:

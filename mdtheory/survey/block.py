@@ -6,13 +6,13 @@ from functools import partial
 from typing import Any
 
 from mdtheory.check import check
-from mdtheory.cluster import Report
+from mdtheory.cluster import Tell
 from mdtheory.survey.draw import BATCH, batch, problem
 from mdtheory.survey.settings import Settings
 from mdtheory.survey.tally import Tally
 
 
-def survey_block(report: Report, settings: Settings, first: int, stop: int) -> dict[str, Any]:
+def survey_block(report: Tell, settings: Settings, first: int, stop: int) -> dict[str, Any]:
     """Put problems `first` to `stop - 1` to the bounds.
 
     Args:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from mdtheory import files
 from mdtheory.judge import HOLDS, NOT_APPLICABLE, UNDECIDED, VIOLATED
-from mdtheory.problem_file import dump_problem, parse_problem
+from mdtheory.problem_file import check_command, dump_problem, parse_problem
 from mdtheory.search.hunt import exact_result
 from mdtheory.statements import STATEMENTS, Bound
 from mdtheory.survey.draw import kind, problem
@@ -126,11 +126,6 @@ def ratio_text(worst: Worst) -> str:
         return "1 (rounded)"
     text = f"{worst.ratio:.6g}"
     return f"1 - {1 - worst.ratio:.1e}" if text == "1" and worst.ratio < 1 else text
-
-
-def check_command(path: Path, bound: str) -> str:
-    """What confirms a problem file from the file alone."""
-    return shlex.join(["mdtheory", "check", str(path), "--exact", "--bound", bound])
 
 
 def survey_command(settings: Settings, problems: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from mdtheory.survey.draw import BATCH, LARGEST, with_baseline
 from mdtheory.survey.settings import Settings
-from mdtheory.survey.tally import Tally, whole_number
+from mdtheory.survey.tally import Tally, whole_up_to
 
 CHECKSUM = "crc32"
 
@@ -53,8 +53,8 @@ def tallies_of(record: dict[str, Any], settings: Settings) -> tuple[range, dict[
         ValueError: for what cannot be a result of these settings; the text says what is wrong.
     """
     try:
-        first = whole_number("first", record["first"], LARGEST)
-        stop = whole_number("stop", record["stop"], LARGEST)
+        first = whole_up_to("first", record["first"], LARGEST)
+        stop = whole_up_to("stop", record["stop"], LARGEST)
         if first % BATCH or stop % BATCH or first >= stop:
             raise ValueError(
                 f"first and stop must be multiples of {BATCH}, and first less than stop, got"

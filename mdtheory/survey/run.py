@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from mdtheory.cluster import Cluster, Job, Resources, connected
 from mdtheory.judge import VIOLATED
+from mdtheory.progress import OnProgress
 from mdtheory.survey.block import survey_block
 from mdtheory.survey.conclude import Conclusion, conclude
 from mdtheory.survey.draw import BATCH, LARGEST
@@ -18,8 +18,6 @@ from mdtheory.survey.store import Store, opened
 _MOST_RETRIES = 1000
 _ROUND = 4096
 """Blocks that Ray is given at once."""
-
-OnProgress = Callable[[str, float], None]
 
 
 def survey(

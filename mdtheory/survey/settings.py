@@ -12,6 +12,7 @@ import numpy as np
 from mdtheory.check import check
 from mdtheory.statements import GAP_BOUNDS, PAIR_BOUNDS, UPDATE_BOUNDS, Bound, as_bound
 from mdtheory.survey.draw import batch
+from mdtheory.validation import whole_number
 
 _MOST_KEPT = 1000
 
@@ -44,8 +45,7 @@ class Settings:
     numpy: str = ""
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"seed must be a whole number of at least 0, got {self.seed}")
+        whole_number("seed", self.seed, 0)
         if not 1 <= self.keep <= _MOST_KEPT:
             raise ValueError(f"keep must be from 1 to {_MOST_KEPT}, got {self.keep}")
         given = [as_bound(bound) for bound in self.bounds]

@@ -16,7 +16,7 @@ import numpy as np
 
 from mdtheory.judge import HOLDS, NOT_APPLICABLE, UNDECIDED, VIOLATED, BoundResult
 from mdtheory.problem import Instance
-from mdtheory.problem_file import dump_problem
+from mdtheory.problem_file import dump_problem, layout
 from mdtheory.search.hunt import exact_result
 
 BINS_PER_UNIT = 50
@@ -130,24 +130,24 @@ class Tally:
     def from_json(cls, keep: int, content: dict[str, Any]) -> Tally:
         """What `to_json` made; what is laid out otherwise raises AttributeError, LookupError,
         TypeError or ValueError."""
-        bins = [whole_number("bins", n) for n in content["bins"]]
+        bins = [whole_up_to("bins", n) for n in content["bins"]]
         if len(bins) != BINS_PER_UNIT * UNITS + 1:
             raise ValueError(f"bins must be {BINS_PER_UNIT * UNITS + 1}, got {len(bins)}")
         return cls(
             keep=keep,
             verdicts=Counter(
                 {
-                    (verdict, decided_by): whole_number(verdict, n)
+                    (verdict, decided_by): whole_up_to(verdict, n)
                     for verdict, by in content["verdicts"].items()
                     for decided_by, n in by.items()
                 }
             ),
             bins=np.asarray(bins, dtype=np.int64),
-            attained=whole_number("attained", content["attained"]),
-            negative=whole_number("negative", content["negative"]),
-            no_ratio=whole_number("no_ratio", content["no_ratio"]),
-            worst=[(whole_number("worst", n), _ratio(r)) for n, r in content["worst"]],
-            violations={int(n): _text(entry) for n, entry in content["violations"].items()},
+            attained=whole_up_to("attained", content["attained"]),
+            negative=whole_up_to("negative", content["negative"]),
+            no_ratio=whole_up_to("no_ratio", content["no_ratio"]),
+            worst=[(whole_up_to("worst", n), _ratio(r)) for n, r in content["worst"]],
+            violations={int(n): layout(entry) for n, entry in content["violations"].items()},
         )
 
     def require_of(self, problems: int, numbers: range) -> None:
@@ -192,7 +192,7 @@ class Tally:
 _VERDICTS = {HOLDS, VIOLATED, NOT_APPLICABLE, UNDECIDED}
 
 
-def whole_number(name: str, value: Any, most: int = 10**10) -> int:
+def whole_up_to(name: str, value: Any, most: int = 10**10) -> int:
     """The value if it is a whole number from 0 to `most`; else ValueError with its name."""
     if type(value) is not int or not 0 <= value <= most:
         raise ValueError(f"{name} must be a whole number from 0 to {most}, got {value!r}")
@@ -209,12 +209,6 @@ def _rank(case: tuple[int, float | None]) -> tuple[float, int]:
     """Smaller is worse."""
     number, ratio = case
     return (-math.inf if ratio is None else -ratio, number)
-
-
-def _text(entry: dict[str, Any]) -> str:
-    """A problem file's text as `dump_problem` lays it out."""
-    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in entry.items()]
-    return "{\n  " + ",\n  ".join(lines) + "\n}\n"
 
 
 def _confirmed(result: BoundResult, number: int, instance: Instance) -> str:
