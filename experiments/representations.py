@@ -152,20 +152,6 @@ def cka(left: np.ndarray, right: np.ndarray, episode: np.ndarray) -> Estimate:
     return Estimate(_band(values), _band(values.mean(axis=0)))
 
 
-def biased_cka(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Plain linear CKA |XᵀY|² / (|XᵀX| |YᵀY|) of centred features, [rendering].
-
-    After Kornblith et al. (2019); arrays as in `cka`. Between unrelated networks
-    it is far above 0 unless states are many more than dimensions. nan for constant features.
-    """
-    found = []
-    for x_sd, y_sd in zip(*_two_sides(left, right), strict=True):
-        x, y = _coordinates(x_sd), _coordinates(y_sd)
-        found.append([np.linalg.norm(a.T @ b) for a, b in ((x, y), (x, x), (y, y))])
-    xy, xx, yy = np.array(found).T
-    return _ratio(xy**2, xx * yy)
-
-
 def effective_rank(features: np.ndarray, episode: np.ndarray) -> Band:
     """Over how many directions features [state, d] spread: exp of an entropy, from 1 to d.
 

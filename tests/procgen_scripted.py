@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,19 @@ def play_known_games(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_games(*_: object, **__: object) -> None:
     """In place of `LockstepGames` where nothing may be played."""
     raise AssertionError("a game was built")
+
+
+def note_devices(monkeypatch: pytest.MonkeyPatch, run: Path, agents: list[Policy]) -> list[str]:
+    """Let `load_on` give these agents of a run; returns the devices it is asked for."""
+    devices: list[str] = []
+
+    def load_on(path: Path, device: str) -> list[Policy]:
+        assert path == run
+        devices.append(device)
+        return agents
+
+    monkeypatch.setattr(evaluate, "load_on", load_on)
+    return devices
 
 
 class Player:

@@ -156,9 +156,7 @@ def test_exported_weights_are_the_trained_policies(
         assert (mine.config, mine.update) == (SHORT, 3)
 
 
-def test_levels_counts_duplicates(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_levels_counts_duplicates(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["levels", "--env", "procgen:maze", "--preset", "easy", "--test", "300"]
     assert cli.main(arguments) == 0
     first, *pairs = capsys.readouterr().out.splitlines()

@@ -522,7 +522,7 @@ def misspelt(folder: Path) -> Path:
 
 STRANGE = "the line of update {} is not as this version writes it"
 ERRORS: list[tuple[Callable[[Path], Sequence[Path]], type[Exception], str]] = [
-    (lambda p: [], ValueError, "runs must be at least one folder of `mdpo train`, got none"),
+    (lambda p: [], ValueError, "give at least one run, a folder written by `mdpo train`"),
     (lambda p: [p], FileNotFoundError, "{path} is no run of `mdpo train`: it has no config.json"),
     (lambda p: [pixelgrid(p)], ValueError,
      "{path}/config.json: this is a run on pixelgrid, which `mdpo report` and `mdpo chain` look"

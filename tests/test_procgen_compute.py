@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.aggregates import iqm, stratified_bootstrap
+from experiments.aggregates import few_runs, iqm, stratified_bootstrap
 from experiments.procgen.checkpoint import TIMING
 from experiments.procgen.comparison.compute import Scored, differences, find_matched
 from experiments.procgen.comparison.compute_command import Compute
@@ -191,7 +191,7 @@ def test_several_games_are_normalised_and_aggregated_by_the_iqm(tmp_path):
     assert tuple(map(float, difference.band)) == pytest.approx(tuple(map(float, expected)))
     text = " ".join(sentences(matched))
     assert "IQM of test returns normalised by train-procgen over 2 games" in text
-    assert "too narrow" in text
+    assert f"With 3 seeds a game {few_runs(3)}." in text
     figure = compute_figure(matched, "mdpo")
     assert figure.axes[0].get_ylabel() == (
         "IQM of test returns normalised by train-procgen\nover 2 games"
@@ -250,6 +250,11 @@ def test_few_seeds_and_single_seeds_are_never_a_bare_mean(tmp_path):
     assert "6.00 (one seed, no interval)" in cells
     undecided = find_matched(pairs(tmp_path / "2", [6.0, 8.0], [4.0, 9.0]))
     assert "2 seeds; undecided." in " ".join(sentences(undecided))
+
+
+def test_differences_that_are_all_the_same_decide_nothing(tmp_path):
+    text = " ".join(sentences(find_matched(pairs(tmp_path, [6.1, 8.3], [4.0, 6.2]))))
+    assert "+2.10 (all the same, no interval), paired by seed, 2 seeds; undecided." in text
 
 
 def test_parameters_are_of_all_agents_and_said_to_match_or_not(tmp_path):

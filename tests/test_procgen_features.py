@@ -25,9 +25,9 @@ from experiments.procgen.measures import features_summary
 from experiments.procgen.measures.features import (
     FEATURES,
     PER_EPISODE,
+    FeatureHistory,
     Snapshot,
     States,
-    Training,
     collect_states,
     measure_features,
     numbers,
@@ -53,6 +53,7 @@ from tests.procgen_scripted import (
     Looking,
     film,
     no_games,
+    note_devices,
     play_known_games,
     tiny_agents,
 )
@@ -268,7 +269,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known_games: None) -> P
     return run
 
 
-def measured(run: Path, plan: Plan = PLAN, **settings: Any) -> Training:
+def measured(run: Path, plan: Plan = PLAN, **settings: Any) -> FeatureHistory:
     agents = settings.pop("agents", None) or tiny_agents(2)
     return measure_features(run, agents, plan, run / "measured", settings.pop("on_progress", None))
 
@@ -281,7 +282,7 @@ def test_snapshots_come_in_order_and_the_last_checkpoint_once(run):
     assert [json.loads(line)["update"] for line in lines] == [0, 2, 4, 7]
 
 
-def test_all_snapshots_are_asked_about_the_states_of_the_last(run, tmp_path):
+def test_all_snapshots_are_asked_about_the_states_of_the_last(run):
     training = measured(run)
     states = collected(Policy("mixture", CONFIG, 7, tuple(a.networks[0] for a in tiny_agents(2))))
     for update, one in zip((0, 2, 4), training.snapshots, strict=False):
@@ -537,14 +538,7 @@ def test_panels_show_the_reference_and_the_renderings_of_least_convergence(
     run, monkeypatch, tmp_path
 ):
     agents = tiny_agents(2)
-    devices: list[str] = []
-
-    def load_on(path: Path, device: str) -> list[Policy]:
-        assert path == run
-        devices.append(device)
-        return agents
-
-    monkeypatch.setattr(evaluate, "load_on", load_on)
+    devices = note_devices(monkeypatch, run, agents)
     monkeypatch.setattr(features_summary, "SHOWN", 1)
     training = measured(run)
     last = training.snapshots[-1]

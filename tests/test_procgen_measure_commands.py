@@ -45,7 +45,7 @@ from experiments.procgen.train import train
 from mdtheory import files
 from mdtheory.judge import VIOLATED
 from tests.procgen_killed import TINY, FakeEvaluations
-from tests.procgen_scripted import BLACK, HUE, no_games
+from tests.procgen_scripted import BLACK, HUE, no_games, note_devices
 from tests.test_mdpo_cli import refused
 from tests.test_procgen_audit import an_attribution
 
@@ -426,16 +426,8 @@ def test_each_setting_changes_the_plan() -> None:
 
 
 def test_policies_and_where_they_are(measured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    devices: list[str] = []
-
     agents = load_policies(measured)
-
-    def load_on(path: Path, device: str) -> list[Any]:
-        assert path == measured
-        devices.append(device)
-        return agents
-
-    monkeypatch.setattr(evaluate, "load_on", load_on)
+    devices = note_devices(monkeypatch, measured, agents)
     for mixture, names in (
         (False, ["agent 0", "agent 1"]),
         (True, ["agent 0", "agent 1", "mixture"]),

@@ -16,8 +16,10 @@ import torch
 from experiments import cli
 from experiments.envs.procgen.renderings import Rendering
 from experiments.procgen import train as training
+from experiments.procgen.comparison.compare import require_different
 from experiments.procgen.config import ProcgenConfig
 from experiments.procgen.evaluate import SPLITS, EpisodeTable, Evaluation
+from experiments.procgen.interval_words import decision, with_ends, with_interval
 from experiments.procgen.measures import features, page_sentences, report_command
 from experiments.procgen.measures.measure_commands import Played
 from experiments.procgen.measures.page import build_page
@@ -25,16 +27,10 @@ from experiments.procgen.measures.page_numbers import (
     RunFindings,
     differences,
     load_evaluation,
-    require_different,
     same_renderings,
     tasks,
 )
-from experiments.procgen.measures.page_sentences import (
-    ONE_RUN_EACH,
-    Difference,
-    decision,
-    with_interval,
-)
+from experiments.procgen.measures.page_sentences import ONE_RUN_EACH, Difference
 from experiments.procgen.measures.report_command import ReportProcgen
 from experiments.procgen.measures.representation_figures import AgentFeatures
 from experiments.procgen.measures.robustness import Distances, Plan, Play, Robustness
@@ -76,6 +72,8 @@ def test_numbers_never_stand_alone() -> None:
     assert with_interval(UP, 3) == "2.000 [1.000, 3.000]"
     assert with_interval(NO_INTERVAL) == "5.00 (too few, no interval)"
     assert with_interval(NO_WIDTH) == "−10.00 (all the same, no interval)"
+    assert with_ends(DOWN, "+") == "-2.00 [-3.00, -1.00]"
+    assert with_ends(NO_INTERVAL, digits=0) == "5"
 
 
 def test_changes_name_renderings_by_what_is_decided() -> None:
@@ -243,7 +241,9 @@ def findings(name: str, config: ProcgenConfig = CONFIG, **changes: object) -> Ru
         name=name,
         run=Path("runs") / name,
         measured=measured,
-        training=features.Training(measured.plan, measured.plan.renderings, 12, snapshots, (8, 24)),
+        history=features.FeatureHistory(
+            measured.plan, measured.plan.renderings, 12, snapshots, (8, 24)
+        ),
         shown=[str(rendering) for rendering in measured.plan.renderings],
         panels=[
             AgentFeatures(
@@ -504,8 +504,8 @@ def test_strengths_get_a_picture_of_their_own() -> None:
 
 def test_runs_without_snapshots_have_no_curve() -> None:
     run = findings("a", PPO)
-    last = dataclasses.replace(run.training, snapshots=run.training.snapshots[-1:], steps=(24,))
-    text = text_of(build_page([dataclasses.replace(run, training=last)], PLAYED, "mdpo report a"))
+    last = dataclasses.replace(run.history, snapshots=run.history.snapshots[-1:], steps=(24,))
+    text = text_of(build_page([dataclasses.replace(run, history=last)], PLAYED, "mdpo report a"))
     assert "No curve over training: a kept no snapshots" in text
     assert "--curve" not in text
 

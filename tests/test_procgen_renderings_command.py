@@ -182,7 +182,7 @@ def test_a_picture_is_drawn_once(tmp_path, capsys):
 
 
 @needs_games
-def test_every_flag_arrives_and_the_caption_repeats_the_picture(tmp_path, monkeypatch, capsys):
+def test_every_flag_arrives_and_the_caption_repeats_the_picture(tmp_path, monkeypatch):
     """The command of the caption, run, makes the same picture."""
     monkeypatch.chdir(tmp_path)
     real, commands = module.montage_figure, []

@@ -6,14 +6,13 @@ import dataclasses
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from experiments.config import CONFIG_FILE, require_runs
@@ -22,8 +21,11 @@ from experiments.procgen.comparison.compute_command import Compute
 from experiments.procgen.comparison.figure_command import Figure
 from experiments.procgen.config import ProcgenConfig, configure
 from experiments.procgen.measures import measure_commands
+from experiments.procgen.outputs import wide_console
 from mdtheory import command_line, files
-from mdtheory.progress import progress
+from mdtheory.progress import OnProgress, progress
+
+Preset = Literal["paper", "easy", "smoke"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class TrainProcgen:
     output: Path | None = None
     """Folder of the new run, which must not exist; by default runs/ and a name that says game,
     preset, algorithm and seed."""
-    preset: Literal["paper", "easy", "smoke"] = "paper"
+    preset: Preset = "paper"
     """How much: the paper's protocol (hard, 500 levels, 50M steps per agent), easy mode (200
     levels, 25M steps), or two minutes to see that all works. Other flags change single settings."""
     algorithm: Literal[
@@ -94,12 +96,12 @@ class Evaluate:
         with progress() as show:
             tables, content = self._official(show) if self.official else self._unbiased(show)
         for table in tables:
-            Console(width=max(Console().width, 100)).print(table)
+            wide_console(100).print(table)
         if self.output is not None:
             files.write_atomically(self.output, json.dumps(content).encode())
         return 0
 
-    def _unbiased(self, show: Callable[[str, float], None]) -> tuple[list[Table], Any]:
+    def _unbiased(self, show: OnProgress) -> tuple[list[Table], Any]:
         from experiments.procgen.evaluate import evaluate_run
 
         found = evaluate_run(
@@ -112,7 +114,7 @@ class Evaluate:
         )
         return [found.table()], found.to_json()
 
-    def _official(self, show: Callable[[str, float], None]) -> tuple[list[Table], Any]:
+    def _official(self, show: OnProgress) -> tuple[list[Table], Any]:
         from experiments.procgen.official import compare_protocols_of_run
 
         found = compare_protocols_of_run(
@@ -205,7 +207,7 @@ class Compare:
         require_runs(self.runs)
         picture = None if self.picture is None else files.new_picture(self.picture, self.force)
         comparison = compare.compare(self.runs, self.until)
-        console = Console(width=max(Console().width, 120))  # its tables are wide
+        console = wide_console(120)
         for table in compare.tables(comparison):
             console.print(table)
         for note in comparison.notes:
@@ -242,7 +244,7 @@ class Levels:
 
     env: str = "procgen:maze"
     """procgen: and one of the sixteen games."""
-    preset: Literal["paper", "easy", "smoke"] = "paper"
+    preset: Preset = "paper"
     """Which mode and how many training levels."""
     test: int = 2000
     """Test levels to sample."""
@@ -274,7 +276,7 @@ class Renderings:
 
     env: str = "procgen:coinrun"
     """procgen: and one of the sixteen games."""
-    preset: Literal["paper", "easy", "smoke"] = "easy"
+    preset: Preset = "easy"
     """Which mode: paper is hard, the others are easy."""
     picture: Path | None = None
     """Draw states in all renderings (.svg, .png or .pdf)."""
@@ -292,12 +294,12 @@ class Renderings:
         config = configure(self.env, self.preset)
         table = montage.renderings_table(config.game, config.distribution_mode)
         if self.picture is None:
-            Console(width=max(Console().width, 100)).print(table)
+            wide_console(100).print(table)
             return 0
         picture = files.new_picture(self.picture, self.force)
         found = montage.montage(config.game, config.options, levels=self.levels, seed=self.seed)
         style.save(montage.montage_figure(found, self._command(picture)), picture)
-        Console(width=max(Console().width, 100)).print(table)
+        wide_console(100).print(table)
         print(f"picture: {picture}")
         return 0
 

@@ -24,28 +24,28 @@ import numpy as np
 import torch
 from rich.table import Table
 
-from experiments.envs.procgen import ACTIONS, LevelSet, ProcgenOptions
+from experiments.envs.procgen import LevelSet, ProcgenOptions
+from experiments.envs.procgen.games import END_EPISODE, NO_OP
 from experiments.envs.procgen.levels import END
 from experiments.envs.procgen.rendered import LockstepGames
 from experiments.envs.procgen.renderings import ORIGINAL, Rendering
 from experiments.envs.procgen.state import with_levels
 from experiments.procgen.config import ProcgenConfig
+from experiments.procgen.interval_words import with_half_width
 from experiments.procgen.learner import pick_device
 from experiments.procgen.policy import Policy, load_policies, mixture
 from experiments.procgen.rollout import choose
 from mdtheory import validation
 from mdtheory.intervals import Band, band, welch
+from mdtheory.progress import OnProgress
 
 Mode = Literal["sampled", "greedy"]
-Progress = Callable[[str, float], None]
-"""Told what is being done and the share of it that is."""
 
 MODES: tuple[Mode, ...] = ("sampled", "greedy")
 SPLITS = ("train", "test")
 
-_NO_OP = ACTIONS.index("no-op")
-_END_EPISODE = -1
-_FREE = -1
+FREE = -1
+"""Instead of a row, of a game that plays nothing."""
 _BLOCK = 256
 MOST = 10**6
 """Levels, episodes on each or repetitions that one may ask for."""
@@ -197,7 +197,7 @@ class Evaluator(Closing):
         seed: int = 0,
         watcher: Watcher | None = None,
         on_actions: Callable[[np.ndarray, np.ndarray], None] | None = None,
-        on_progress: Progress | None = None,
+        on_progress: OnProgress | None = None,
     ) -> EpisodeTable:
         """Play every level the same number of times.
 
@@ -246,11 +246,11 @@ class Evaluator(Closing):
         """Fill the table, greedily without a seed; yields how many episodes each step ended."""
         env = self._env
         waiting = deque(range(len(table)))
-        row = np.full(env.num_envs, _FREE)  # of the table, by game
+        row = np.full(env.num_envs, FREE)  # of the table, by game
         noise: dict[int, Iterator[np.float32]] = {}
-        while waiting or (row != _FREE).any():
-            actions = np.full(env.num_envs, _NO_OP)
-            playing, free = np.flatnonzero(row != _FREE), np.flatnonzero(row == _FREE)
+        while waiting or (row != FREE).any():
+            actions = np.full(env.num_envs, NO_OP)
+            playing, free = np.flatnonzero(row != FREE), np.flatnonzero(row == FREE)
             if len(playing):
                 drawn = None if seed is None else [next(noise[game]) for game in playing.tolist()]
                 probabilities = finite_probabilities(policy, env.pictures(0, playing))
@@ -263,7 +263,7 @@ class Evaluator(Closing):
                 row[game] = waiting.popleft()
                 level, episode = (int(c[row[game]]) for c in (table.levels, table.episodes))
                 env.set_one_state(game, with_levels(self._start, level, level + 1))
-                actions[game] = _END_EPISODE
+                actions[game] = END_EPISODE
                 if seed is not None:
                     noise[game] = uniforms(seed, level, episode)
             reward, terminated, truncated, infos = env.step(actions)
@@ -273,7 +273,7 @@ class Evaluator(Closing):
             table.lengths[row[playing]] += 1
             over = playing[(terminated | truncated)[playing]]
             table.solved[row[over]] = infos["prev_level_complete"][over] != 0
-            row[over] = _FREE
+            row[over] = FREE
             yield len(over)
 
     def close(self) -> None:
@@ -375,7 +375,7 @@ def evaluate(
     seed: int = 0,
     evaluator: Evaluator | None = None,
     num_envs: int = 64,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Evaluation:
     """Evaluate a run's agents and, if there are several, their mixture.
 
@@ -444,7 +444,7 @@ def evaluate_run(
     seed: int = 0,
     num_envs: int = 64,
     device: str = "auto",
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Evaluation:
     """`evaluate` the agents of a run's last checkpoint, or of an exported file.
 
@@ -503,7 +503,7 @@ def sample_levels(levels: LevelSet, n: int, seed: int) -> list[int]:
     return levels.sample(min(int(n), len(levels)), int(seed))
 
 
-def part_of(on_progress: Progress | None, before: float, share: float) -> Progress | None:
+def part_of(on_progress: OnProgress | None, before: float, share: float) -> OnProgress | None:
     """Progress of a part, as progress of the whole."""
     if on_progress is None:
         return None
@@ -513,12 +513,6 @@ def part_of(on_progress: Progress | None, before: float, share: float) -> Progre
 def float_band(values: np.ndarray) -> Band:
     """`band` of values [n], in floats."""
     return Band(*map(float, band(values)))
-
-
-def with_half_width(value: Band, sign: str = "", digits: int = 2) -> str:
-    """For a table: the mean and, if there is an interval, half its width."""
-    half = "" if np.isnan(value.low) else f" ±{(value.high - value.low) / 2:.{digits}f}"
-    return f"{value.mean:{sign}.{digits}f}{half}"
 
 
 def _times(n: int) -> str:

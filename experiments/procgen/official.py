@@ -20,7 +20,6 @@ from experiments.procgen.evaluate import (
     Closing,
     EpisodeTable,
     Player,
-    Progress,
     build_evaluator,
     check_mode,
     choose_actions,
@@ -30,10 +29,11 @@ from experiments.procgen.evaluate import (
     part_of,
     require_whole,
     sample_levels,
-    with_half_width,
 )
+from experiments.procgen.interval_words import with_ends, with_half_width
 from experiments.procgen.policy import Policy
 from mdtheory.intervals import Band, welch
+from mdtheory.progress import OnProgress
 
 OFFICIAL_ENVS, OFFICIAL_EPISODES, OFFICIAL_SEED = 4, 10, 42
 """Games, least number of episodes, and seed of the levels, in the official code."""
@@ -205,9 +205,9 @@ class ProtocolComparison:
             f" about these levels only. {words} on other levels each time, its episodes last"
             f" {_means(self.elsewhere, 'lengths').mean():.0f} steps on average, those on"
             f" {len(np.unique(self.unbiased.levels))} test levels played to their end"
-            f" {self.unbiased.lengths.mean():.0f} (difference {_with_ends(longer, 0)}); they return"
-            f" {_means(self.elsewhere, 'returns').mean():.2f} against"
-            f" {self.unbiased.returns.mean():.2f} (difference {_with_ends(more, 2)})."
+            f" {self.unbiased.lengths.mean():.0f} (difference {with_ends(longer, '+', 0)}); they"
+            f" return {_means(self.elsewhere, 'returns').mean():.2f} against"
+            f" {self.unbiased.returns.mean():.2f} (difference {with_ends(more, '+')})."
         )
 
 
@@ -219,7 +219,7 @@ def compare_protocols(
     seed: int = 0,
     repetitions: int = 20,
     num_envs: int = 64,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> ProtocolComparison:
     """Evaluate a policy by both protocols, with sampled actions.
 
@@ -281,7 +281,7 @@ def compare_protocols_of_run(
     repetitions: int = 20,
     num_envs: int = 64,
     device: str = "auto",
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> list[ProtocolComparison]:
     """`compare_protocols` for each agent of a run's last checkpoint, or of an exported file.
 
@@ -317,9 +317,3 @@ def _together(repetitions: Sequence[OfficialEvaluation], column: str) -> np.ndar
 def _counts(lengths: np.ndarray, levels: np.ndarray) -> list[str]:
     """Median length, episodes, different levels."""
     return [f"{np.median(lengths):.0f}", f"{len(levels)}", f"{len(np.unique(levels))}"]
-
-
-def _with_ends(value: Band, digits: int) -> str:
-    return " ".join(
-        [f"{value.mean:+.{digits}f}", f"[{value.low:+.{digits}f}, {value.high:+.{digits}f}]"]
-    )

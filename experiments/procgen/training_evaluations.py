@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from experiments.procgen.config import ProcgenConfig
-from experiments.procgen.evaluate import Closing, Evaluator, Progress, build_evaluator, evaluate
+from experiments.procgen.evaluate import Closing, Evaluator, build_evaluator, evaluate
 from experiments.procgen.learner import Networks
 from experiments.procgen.official import OfficialEvaluator
 from experiments.procgen.policy import Policy
+from mdtheory.progress import OnProgress
 
 
 class TrainingEvaluations(Closing):
@@ -32,7 +33,7 @@ class TrainingEvaluations(Closing):
         return unbiased, _divides(config.official_evaluation_every, update)
 
     def line(
-        self, networks: Networks, update: int, on_progress: Progress | None = None
+        self, networks: Networks, update: int, on_progress: OnProgress | None = None
     ) -> dict[str, Any] | None:
         """What evaluations say after this many updates, None if none is due.
 

@@ -25,6 +25,7 @@ from experiments.procgen.config import ProcgenConfig
 from experiments.procgen.policy import Policy, load_policies
 from experiments.procgen.rollout import choose
 from mdtheory import files
+from mdtheory.progress import OnProgress
 from mdtheory.report import style
 from mdtheory.robustness import kl_divergence, total_variation
 
@@ -108,7 +109,7 @@ def watch(
     greedy: bool = False,
     held_out: bool = True,
     force: bool = False,
-    on_progress: Callable[[str, float], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> WatchResult:
     """Let one agent of a run play, and write the video.
 
@@ -309,7 +310,6 @@ _GAME, _INSET, _MARGIN = 512, 128, 12
 _TITLE, _STRIP = 64, 128  # heights of the bands above and below the game
 _ROW, _NAMES, _COLUMN, _BAR = 18, 116, 172, 112  # of the table of probabilities
 _HEADER = 44  # height of the names of its columns
-_FOOTER = 3 * _ROW + 6
 _NOTES = "what the agents see:\n64 x 64 pixels\n\nyellow: the action taken\nvalue: of "
 _INK, _GREY, _TRACK, _CHOSEN = "#1b1f24", "#6a7077", "#eceef0", "#fff3bf"
 

@@ -25,9 +25,10 @@ from gymnasium.vector.utils import batch_space
 from experiments.config import require_types, require_within
 from experiments.envs.procgen.games import (
     DISTRIBUTION_MODES,
-    GAMES,
+    END_EPISODE,
     N_ACTIONS,
-    modes_of,
+    require_game,
+    require_mode,
     time_limit,
 )
 from experiments.envs.procgen.levels import LevelSet
@@ -35,10 +36,7 @@ from experiments.envs.procgen.libenv import Games
 from experiments.envs.procgen.state import read_header, seal, unseal
 from mdtheory import validation
 
-_END_EPISODE = -1
-"""The action that ends an episode."""
-
-_POSSIBLE = frozenset(range(_END_EPISODE, N_ACTIONS))
+_POSSIBLE = frozenset(range(END_EPISODE, N_ACTIONS))
 
 
 @dataclass(frozen=True)
@@ -133,17 +131,11 @@ class ProcgenVectorEnv(VectorEnv):
         self._begin(seed)
 
     def _check(self, seed: int) -> None:
-        if self.game not in GAMES:
-            raise ValueError(validation.unknown("game", self.game, GAMES))
+        require_game(self.game)
         for kind, name in ((LevelSet, "levels"), (ProcgenOptions, "options")):
             if not isinstance(getattr(self, name), kind):
                 raise ValueError(f"{name} must be {kind.__name__}, got {getattr(self, name)!r}")
-        mode = self.options.distribution_mode
-        if mode not in modes_of(self.game):
-            raise ValueError(
-                f"distribution_mode of {self.game} must be one of"
-                f" {', '.join(modes_of(self.game))}, got {mode}"
-            )
+        require_mode(self.game, self.options.distribution_mode)
         for name, value, low, high in (
             ("num_envs", self.num_envs, 1, 10**5),
             ("num_threads", self.num_threads, 0, 1024),
@@ -204,7 +196,7 @@ class ProcgenVectorEnv(VectorEnv):
     def _end_episodes(self) -> None:
         """Begin new episodes; more than one step if the first happens to solve a level and levels
         are sequential."""
-        self._games.action[:] = _END_EPISODE
+        self._games.action[:] = END_EPISODE
         self._games.first[:] = False
         while not self._games.first.all():
             self._games.act()
@@ -231,7 +223,7 @@ class ProcgenVectorEnv(VectorEnv):
                 f" of {actions.dtype}"
             )
         if not _POSSIBLE.issuperset(actions.tolist()):
-            env = int(np.argmax((actions < _END_EPISODE) | (actions >= N_ACTIONS)))
+            env = int(np.argmax((actions < END_EPISODE) | (actions >= N_ACTIONS)))
             raise ValueError(
                 f"actions[env={env}] must be from 0 to {N_ACTIONS - 1}, or -1 to end the episode,"
                 f" got {actions[env]}"
@@ -279,7 +271,7 @@ class ProcgenVectorEnv(VectorEnv):
         ended, solved = self._games.first, self._games.info["prev_level_complete"]
         if not (any(ended.tolist()) or any(solved.tolist())):
             return ended.copy(), ended.copy()
-        cut = (self._elapsed() >= self._time_limit) | (self._games.action == _END_EPISODE)
+        cut = (self._elapsed() >= self._time_limit) | (self._games.action == END_EPISODE)
         truncated = ended & cut & (solved == 0)
         self._began[ended | (solved != 0)] = self._now
         return ended & ~truncated, truncated

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
+from mdtheory import validation
+
 GAMES = (
     "bigfish",
     "bossfight",
@@ -37,6 +39,22 @@ def modes_of(game: str) -> tuple[str, ...]:
     return ("easy", "hard", *extreme, *memory)
 
 
+def require_game(game: str) -> None:
+    """Raise ValueError if there is no such game."""
+    if game not in GAMES:
+        raise ValueError(validation.unknown("game", game, GAMES))
+
+
+def require_mode(game: str, distribution_mode: str) -> None:
+    """Raise ValueError if there is no such game, or it does not have this mode."""
+    require_game(game)
+    if distribution_mode not in modes_of(game):
+        raise ValueError(
+            f"distribution_mode of {game} must be one of {', '.join(modes_of(game))},"
+            f" got {distribution_mode}"
+        )
+
+
 _TIME_LIMITS = {"bigfish": 6000, "bossfight": 4000, "leaper": 500, "maze": 500, "plunder": 4000}
 
 
@@ -68,6 +86,9 @@ ACTIONS = (
 them."""
 
 N_ACTIONS = len(ACTIONS)
+NO_OP = ACTIONS.index("no-op")
+END_EPISODE = -1
+"""Beside the actions: what ends an episode."""
 
 
 _BACKGROUND_GROUPS = {

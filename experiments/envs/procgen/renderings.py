@@ -26,7 +26,7 @@ from typing import Any, Literal
 import numpy as np
 
 from experiments.envs.procgen.environment import ProcgenOptions
-from experiments.envs.procgen.games import GAMES, N_BACKGROUNDS
+from experiments.envs.procgen.games import N_BACKGROUNDS, require_game
 from experiments.envs.procgen.pixels import TRANSFORMATIONS
 from mdtheory import validation
 
@@ -162,8 +162,7 @@ class Rendering:
 
     def require_game(self, game: str) -> None:
         """Raise ValueError for an unknown game, or a background image that it does not have."""
-        if game not in GAMES:
-            raise ValueError(validation.unknown("game", game, GAMES))
+        require_game(game)
         if self.image is not None and self.image >= N_BACKGROUNDS[game]:
             raise ValueError(
                 f"{self} must name one of the images 0 to {N_BACKGROUNDS[game] - 1} of {game}"

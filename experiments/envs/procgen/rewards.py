@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from experiments.envs.procgen.games import GAMES, modes_of
-from mdtheory import validation
+from experiments.envs.procgen.games import require_game, require_mode
 
 Count = int | Mapping[str, int]
 """A number of events, in every mode the same or per distribution mode."""
@@ -149,7 +148,7 @@ def step_rewards(game: str, distribution_mode: str) -> RewardRange:
     Raises:
         ValueError: there is no such game, or it has no such mode.
     """
-    _require(game, distribution_mode)
+    require_mode(game, distribution_mode)
     rewards = REWARDS[game]
     amounts = [_number(event.per_step, distribution_mode) * event.pays for event in rewards.events]
     if rewards.apart:
@@ -170,7 +169,7 @@ def episode_returns(game: str, distribution_mode: str) -> RewardRange:
     Raises:
         ValueError: there is no such game, or it has no such mode.
     """
-    _require(game, distribution_mode)
+    require_mode(game, distribution_mode)
     return _summed(
         [
             _number(event.per_episode, distribution_mode) * event.pays
@@ -185,25 +184,11 @@ def reason(game: str) -> str:
     Raises:
         ValueError: there is no such game.
     """
-    _require_game(game)
+    require_game(game)
     return "; ".join(
         f"{event.what} {event.pays:+g} ({game}.cpp:{event.line}): {event.why}"
         for event in REWARDS[game].events
     )
-
-
-def _require_game(game: str) -> None:
-    if game not in GAMES:
-        raise ValueError(validation.unknown("game", game, GAMES))
-
-
-def _require(game: str, distribution_mode: str) -> None:
-    _require_game(game)
-    if distribution_mode not in modes_of(game):
-        raise ValueError(
-            f"distribution_mode of {game} must be one of {', '.join(modes_of(game))},"
-            f" got {distribution_mode}"
-        )
 
 
 def _number(count: Count, distribution_mode: str) -> int:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console
 
 from experiments.config import CONFIG_FILE
+from experiments.procgen.outputs import require_apart, wide_console
 from mdtheory import files
 
 
@@ -69,7 +69,7 @@ class Aggregate:
         found = aggregate(
             self.runs, self.scores, settings, until=self.until, command=self._command()
         )
-        console = Console(width=max(Console().width, 120))  # its tables are wide
+        console = wide_console(120)
         for table in tables(found):
             console.print(table)
         for sentence in found.sentences:
@@ -88,15 +88,7 @@ class Aggregate:
         read = [run / CONFIG_FILE for run in self.runs]
         if self.scores is not None:
             read.append(self.scores)
-        written: dict[Path, str] = {}
-        for flag, path in (("--output", self.output), ("--picture", self.picture)):
-            if path is None:
-                continue
-            if path.resolve() in {one.resolve() for one in read}:
-                raise ValueError(f"{flag} must not be a file that is read, got {path}")
-            other = written.setdefault(path.resolve(), flag)
-            if other != flag:
-                raise ValueError(f"{other} and {flag} must be different files, got {path}")
+        require_apart(read, {"--output": self.output, "--picture": self.picture})
         if self.picture is not None:
             files.new_picture(self.picture, self.force)
         if self.output is not None:

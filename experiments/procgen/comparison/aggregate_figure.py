@@ -13,8 +13,9 @@ from matplotlib.lines import Line2D
 
 from experiments.aggregates import AGGREGATES
 from experiments.procgen.comparison.aggregate import Aggregation
-from experiments.procgen.comparison.aggregate_tables import percent, runs_of_each_game
+from experiments.procgen.comparison.aggregate_tables import runs_of_each_game
 from experiments.procgen.comparison.compare import letters
+from experiments.procgen.interval_words import percent
 from mdtheory.intervals import Band
 from mdtheory.report import style
 

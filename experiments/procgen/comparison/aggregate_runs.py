@@ -10,7 +10,7 @@ from pathlib import Path
 from experiments.envs.procgen.games import GAMES
 from experiments.procgen.comparison.across_games import find_algorithms, require_one_protocol
 from experiments.procgen.comparison.aggregate import RAW, Aggregation, Settings
-from experiments.procgen.comparison.compare import compare
+from experiments.procgen.comparison.compare import compare, order_key
 from experiments.procgen.comparison.curves import Curves
 from experiments.procgen.comparison.score_file import Run, read_scores
 from mdtheory import validation
@@ -87,7 +87,7 @@ def _of_folders(
     if settings.mode not in ("", mode):
         raise ValueError(f"--mode must be that of the runs, {mode}, got {settings.mode}")
     algorithms = find_algorithms(curves, curves[0].config.levels.train)
-    algorithms.sort(key=lambda one: (-one.config.distill_coef, -one.agents))
+    algorithms.sort(key=lambda one: order_key(one.config))
     found, notes = [], list(comparison.notes)
     steps: dict[str, list[int]] = {}
     for name, run in ((one.label, run) for one in algorithms for run in one.runs):

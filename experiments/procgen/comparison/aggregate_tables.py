@@ -13,11 +13,10 @@ from rich.table import Table
 from experiments.aggregates import AGGREGATES
 from experiments.interval import interval
 from experiments.procgen.comparison.aggregate import Aggregation
-from experiments.procgen.comparison.compare import Measure, cell, letters, new_table
+from experiments.procgen.comparison.compare import interval_cell, letters, new_table
 from experiments.procgen.comparison.score_file import Run
+from experiments.procgen.interval_words import percent
 from mdtheory.intervals import Band
-
-_RETURN = Measure(lambda _: math.nan, "missing")
 
 
 def shown(band: Band) -> str:
@@ -25,10 +24,6 @@ def shown(band: Band) -> str:
     if math.isnan(band.low):
         return f"{band.mean:.3f}\n(no interval)"
     return f"{band.mean:.3f}\n[{band.low:.3f}, {band.high:.3f}]"
-
-
-def percent(level: float) -> str:
-    return f"{100 * level:.4g} %"
 
 
 def counted(sizes: Sequence[int]) -> str:
@@ -89,9 +84,9 @@ def _game_table(found: Aggregation) -> Table:
 
 def _game_cell(found: Aggregation, name: str, game: str) -> str:
     if game not in found.raw[name]:
-        return _RETURN.missing
+        return "missing"
     scores = found.raw[name][game]
-    words = cell(interval(scores), _RETURN, len(scores))
+    words = interval_cell(interval(scores), ",.2f", len(scores))
     return f"{words}\nnormalised {found.scores[name][game].mean():.3f}, n = {len(scores)}"
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
+from experiments.config import require_runs
 from experiments.interval import Interval, interval
 from experiments.procgen.checkpoint import config_digest
 from experiments.procgen.comparison.curves import Curves, load_curves, return_range
@@ -140,8 +141,7 @@ def compare(runs: Sequence[Path], until: int | None = None) -> Comparison:
         FileNotFoundError: a folder holds no run.
         ValueError: no runs, a run of another environment, a damaged log, or one seed twice.
     """
-    if not runs:
-        raise ValueError("runs must be at least one folder of `mdpo train`, got none")
+    require_runs(runs)
     if until is not None and until < 1:
         raise ValueError(f"until must be at least 1, got {until}")
     curves = [load_curves(run, until) for run in runs]
@@ -179,24 +179,36 @@ _SAME = ("seed", "evaluate_every", "official_evaluation_every", "snapshot_every"
 """Settings in which runs of one algorithm may differ."""
 
 
+def order_key(config: ProcgenConfig) -> tuple[float, int]:
+    """Sorts algorithms: whoever distils most comes first, then who has more agents."""
+    return -config.distill_coef, -config.agents
+
+
 def _task(title: str, curves: Sequence[Curves]) -> Task:
+    require_different([run.name for run in curves], [run.config for run in curves])
     members = list(_by(algorithm_key, curves).values())
-    for runs in members:
-        for a, b in itertools.combinations(runs, 2):
-            if a.config.seed == b.config.seed:
-                raise ValueError(
-                    f"runs must differ in seed or settings, got seed {a.config.seed} in both"
-                    f" {a.name} and {b.name}"
-                )
     names = labels([runs[0].config for runs in members])
     groups = [
         Group(label, tuple(sorted(runs, key=lambda c: c.config.seed)))
         for label, runs in zip(names, members, strict=True)
     ]
-    order = sorted(groups, key=lambda g: (-g.config.distill_coef, -g.config.agents))
+    order = sorted(groups, key=lambda g: order_key(g.config))
     pairs = itertools.combinations(order, 2)
     differences = [_difference(a, b) for a, b in pairs if set(a.seeds) & set(b.seeds)]
     return Task(title, tuple(groups), tuple(differences))
+
+
+def require_different(names: Sequence[str], configs: Sequence[ProcgenConfig]) -> None:
+    """Raise ValueError if two runs have the same settings and the same seed."""
+    known: dict[tuple[str, int], str] = {}
+    for name, config in zip(names, configs, strict=True):
+        key = algorithm_key(config), config.seed
+        if key in known:
+            raise ValueError(
+                f"runs must differ in seed or settings, got seed {config.seed} in both"
+                f" {known[key]} and {name}"
+            )
+        known[key] = name
 
 
 def labels(configs: Sequence[ProcgenConfig]) -> list[str]:
@@ -253,9 +265,11 @@ def _notes(run: Curves) -> list[str]:
 
 def cell(found: Interval | None, measure: Measure, n: int, sign: str = "") -> str:
     """The mean of those of n runs that have the measure with its interval, or why there is none."""
-    if found is None:
-        return measure.missing
-    form = f"{sign}{measure.form}"
+    return measure.missing if found is None else interval_cell(found, f"{sign}{measure.form}", n)
+
+
+def interval_cell(found: Interval, form: str, n: int) -> str:
+    """A mean over some of n runs with its interval."""
     of = f"\n({found.n} of {n} seeds)" if found.n < n else ""
     if found.n < 2:
         return f"{found.mean:{form}}{of or ' (one seed)'}"

@@ -24,7 +24,7 @@ from experiments.procgen.comparison.across_games import (
     find_algorithms,
     require_one_protocol,
 )
-from experiments.procgen.comparison.compare import compare
+from experiments.procgen.comparison.compare import compare, order_key
 from experiments.procgen.comparison.curves import Curves, return_range
 from mdtheory.intervals import Band, band, welch
 
@@ -66,7 +66,7 @@ class Matched:
     notes: tuple[str, ...]
 
     @property
-    def normalised(self) -> bool:
+    def normalized(self) -> bool:
         """Whether scores are normalised returns rather than returns."""
         return len(self.games) > 1
 
@@ -78,7 +78,7 @@ class Matched:
             "hours": run.hours,
         }[cost]
         costs = by_update[updates - 1] if len(updates) else np.zeros(0)
-        if self.normalised:
+        if self.normalized:
             found = return_range(run.config, self.normalization)
             assert found is not None  # find_matched has seen to it
             returns = found.normalized(returns)
@@ -102,7 +102,7 @@ class Matched:
 
     def estimate(self, scores: Mapping[str, np.ndarray]) -> Band:
         """Mean with Student's interval of one game, IQM with the bootstrap's of several."""
-        if self.normalised:
+        if self.normalized:
             return stratified_bootstrap(scores, iqm)
         return band(scores[self.games[0]])
 
@@ -114,7 +114,7 @@ class Matched:
         first, last = max(s.cost[0] for s in scored), min(s.cost[-1] for s in scored)
         costs = np.unique(np.concatenate([s.cost for s in scored]))
         costs = costs[(first <= costs) & (costs <= last)]
-        if self.normalised and len(costs) > _MOST_POINTS:
+        if self.normalized and len(costs) > _MOST_POINTS:
             costs = np.linspace(first, last, _MOST_POINTS)
         return costs, [self.estimate(self.scores(one, cost, float(c))) for c in costs]
 
@@ -182,7 +182,7 @@ def find_matched(runs: Sequence[Path], normalization: Normalization = "train-pro
 def differences(matched: Matched) -> list[Difference]:
     """Of every two algorithms at the largest common steps and hours, in this order."""
     found = []
-    order = sorted(matched.algorithms, key=lambda a: (-a.config.distill_coef, -a.agents))
+    order = sorted(matched.algorithms, key=lambda one: order_key(one.config))
     for cost in COSTS:
         budget = matched.budget(cost)
         if budget is not None:
@@ -196,8 +196,8 @@ def _difference(
 ) -> Difference:
     a, b = (matched.scores(one, cost, budget) for one in (left, right))
     game = matched.games[0]
-    paired = not matched.normalised and seeds_of(left, game) == seeds_of(right, game)
-    if matched.normalised:
+    paired = not matched.normalized and seeds_of(left, game) == seeds_of(right, game)
+    if matched.normalized:
         found = stratified_bootstrap([a, b], lambda x, y: iqm(x) - iqm(y))
     else:
         found = band(a[game] - b[game]) if paired else welch(a[game], b[game])

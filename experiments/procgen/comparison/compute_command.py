@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
 from experiments.config import require_runs
 from experiments.envs.procgen.games import Normalization
+from experiments.procgen.outputs import wide_console
 from mdtheory import files
 
 
@@ -41,7 +41,7 @@ class Compute:
         require_runs(self.runs)
         picture = None if self.picture is None else files.new_picture(self.picture, self.force)
         matched = find_matched(self.runs, self.normalization)
-        console = Console(width=max(Console().width, 120))
+        console = wide_console(120)
         console.print(table(matched))
         for sentence in (*sentences(matched), *matched.notes):
             console.print(sentence, markup=False, highlight=False)

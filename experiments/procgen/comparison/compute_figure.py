@@ -26,7 +26,7 @@ def caption(matched: Matched, command: str) -> str:
     interval = (
         "the interquartile mean over runs of normalised returns, with its 95 % stratified bootstrap"
         " interval"
-        if matched.normalised
+        if matched.normalized
         else "the mean over seeds, with its 95 % Student interval"
     )
     return " ".join(
@@ -71,7 +71,7 @@ def _curves(axis: Any, matched: Matched, one: Algorithm, cost: str) -> None:
         )  # fmt: skip
     costs, bands = matched.curve(one, cost)
     mean, low, high = np.array(bands, dtype=np.float64).reshape(-1, 3).T
-    if matched.normalised or len(one.runs) > 1:
+    if matched.normalized or len(one.runs) > 1:
         axis.plot(costs, mean, color=one.colour, linewidth=2, gid="mean")
         axis.fill_between(costs, low, high, color=one.colour, alpha=0.15, linewidth=0)
 

@@ -9,13 +9,15 @@ import scipy.stats
 from rich.markup import escape
 from rich.table import Table
 
+from experiments.aggregates import few_runs
 from experiments.procgen.comparison.across_games import Algorithm
 from experiments.procgen.comparison.compute import COSTS, Difference, Matched, differences
 from experiments.procgen.comparison.curves import Curves
+from experiments.procgen.interval_words import decision, with_ends, without_width
 from mdtheory.intervals import LEVEL, Band
 
 _FEW = 10
-"""With fewer seeds, sentences say that intervals are wide or too narrow."""
+"""With fewer seeds, sentences say that Student's intervals are wide."""
 _UNLIKE = 1.5
 """Runs of one algorithm whose speeds differ by more than this factor are told."""
 
@@ -27,15 +29,17 @@ def budget_in_words(cost: str, budget: float) -> str:
 
 def interval_in_words(found: Band, sign: str = "", digits: int = 2) -> str:
     """A mean with its interval, or that there is none."""
-    mean, low, high = (float(x) for x in found)
-    if not math.isfinite(low):
-        return f"{mean:{sign}.{digits}f} (one seed, no interval)"
-    return f"{mean:{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
+    mean = f"{float(found.mean):{sign}.{digits}f}"
+    if not math.isfinite(found.low):
+        return f"{mean} (one seed, no interval)"
+    if without_width(found):
+        return f"{mean} (all the same, no interval)"
+    return with_ends(found, sign, digits)
 
 
 def measure(matched: Matched) -> str:
     """What a score is, in words."""
-    if matched.normalised:
+    if matched.normalized:
         return (
             f"IQM of test returns normalised by {matched.normalization} over {len(matched.games)}"
             " games"
@@ -55,17 +59,12 @@ def sentences(matched: Matched) -> list[str]:
 
 
 def _sentence(matched: Matched, d: Difference) -> str:
-    low, high = float(d.band.low), float(d.band.high)
-    if not math.isfinite(low):
-        verdict = "one seed: no interval, so nothing can be said"
-    elif low <= 0 <= high:
-        verdict = "undecided"
-    else:
-        verdict = "higher" if low > 0 else "lower"
+    alone = not math.isfinite(d.band.low)
+    verdict = "one seed: no interval, so nothing can be said" if alone else decision(d.band)
     least, most = d.seeds
     n = f"{least} seed{'s' if least > 1 else ''}" if least == most else f"{least} to {most} seeds"
     kind = "paired by seed" if d.paired else "of independent runs"
-    digits = 3 if matched.normalised else 2
+    digits = 3 if matched.normalized else 2
     return (
         f"At {budget_in_words(d.cost, d.budget)}, {measure(matched)}: {d.left.label} minus"
         f" {d.right.label} {interval_in_words(d.band, '+', digits)}, {kind}, {n}; {verdict}."
@@ -85,14 +84,13 @@ def _parameters(matched: Matched) -> list[str]:
 def _few(matched: Matched) -> list[str]:
     """What few seeds do to the intervals."""
     n = min(len(runs) for one in matched.algorithms for runs in one.games.values())
-    if n >= _FEW:
-        return []
     if n < 2:
         return ["Some algorithm has one seed on a game, which has no interval."]
-    if matched.normalised:
-        return [
-            f"With {n} seeds a game the bootstrap's intervals are too narrow: take them as hints."
-        ]
+    if matched.normalized:
+        words = few_runs(n)
+        return [] if words is None else [f"With {n} seeds a game {words}."]
+    if n >= _FEW:
+        return []
     factor = scipy.stats.t.ppf((1 + LEVEL) / 2, n - 1)
     return [
         f"Few seeds give wide intervals: with {n} they reach {factor:.1f} standard errors to each"
@@ -148,7 +146,7 @@ def _unlike(one: Algorithm) -> Iterable[str]:
 
 def table(matched: Matched) -> Table:
     """Scores at matched budgets, for the terminal."""
-    kind = "95 % bootstrap intervals" if matched.normalised else "95 % Student intervals over seeds"
+    kind = "95 % bootstrap intervals" if matched.normalized else "95 % Student intervals over seeds"
     found = Table(title=f"{measure(matched)}, {kind}", title_justify="left")
     for column in ("algorithm", "seeds a game", "parameters"):
         found.add_column(column, overflow="fold")
@@ -157,7 +155,7 @@ def table(matched: Matched) -> Table:
         found.add_column(
             f"no common {COSTS[cost]}" if budget is None else f"at {budget_in_words(cost, budget)}"
         )
-    digits = 3 if matched.normalised else 2
+    digits = 3 if matched.normalized else 2
     for one in matched.algorithms:
         seeds = sorted({len(runs) for runs in one.games.values()})
         cells = [

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console
 
+from experiments.procgen.outputs import require_apart, wide_console
 from mdtheory import files
 
 
@@ -47,9 +46,10 @@ class Figure:
         from experiments.procgen.comparison.published_ppo import CURVES
         from mdtheory.report import style
 
-        self._require_apart([CURVES, *(file for run in self.runs for file in input_files(run))])
+        read = [CURVES, *(file for run in self.runs for file in input_files(run))]
+        require_apart(read, {"--picture": self.picture, "--table": self.table})
         picture = None if self.picture is None else files.new_picture(self.picture, self.force)
-        table = None if self.table is None else new_table(self.table, self.force)
+        table = None if self.table is None else new_table_file(self.table, self.force)
         if self.until is not None and not 0 < self.until < 1e12:
             raise ValueError(f"until must be a number of steps above 0, got {_number(self.until)}")
         splits = ("train", "test") if self.split == "both" else (self.split,)
@@ -62,7 +62,7 @@ class Figure:
                 f" {_number(self.until)}"
             )
         rows = find_rows(panels, splits)
-        console = Console(width=max(Console().width, 160))
+        console = wide_console(160)
         console.print(to_table(rows, panels))
         for note in (*panels.notes, *panels.more_notes):
             console.print(note, markup=False, highlight=False)
@@ -86,20 +86,6 @@ class Figure:
             print(f"table: {table}")
         return 0
 
-    def _require_apart(self, read: Iterable[Path]) -> None:
-        """What is written is neither one file twice nor one that is read."""
-        sources = {path.resolve() for path in read}
-        written = {"--picture": self.picture, "--table": self.table}
-        targets = {flag: path.resolve() for flag, path in written.items() if path is not None}
-        for flag, path in targets.items():
-            if path in sources:
-                raise ValueError(f"{flag} must not be a file that is read, got {written[flag]}")
-        if len(set(targets.values())) < len(targets):
-            raise ValueError(
-                f"--picture and --table must be different files, got {self.picture} and"
-                f" {self.table}"
-            )
-
     def command(self, flag: Literal["picture", "table"] = "picture") -> str:
         """The shortest command that repeats the picture, or the table."""
         defaults = Figure()
@@ -120,7 +106,7 @@ def _number(value: float) -> str:
     return short if float(short) == value else repr(value).removesuffix(".0")
 
 
-def new_table(path: Path, force: bool) -> Path:
+def new_table_file(path: Path, force: bool) -> Path:
     """`files.new_file` for a table; its suffix says its format."""
     if path.suffix not in (".csv", ".json"):
         raise ValueError(f"--table must end in .csv or .json, got {path}")

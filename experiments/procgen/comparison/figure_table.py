@@ -20,10 +20,7 @@ from experiments.interval import interval
 from experiments.procgen.comparison.across_games import Algorithm, evaluated_returns, steps_in_words
 from experiments.procgen.comparison.curves import Curves
 from experiments.procgen.comparison.figure_panels import Panels, on_usual_levels, shared
-from experiments.procgen.comparison.published_ppo import SOURCE, PublishedCurve
-
-WINDOW = 31
-"""Updates whose episodes make a training return, as many as in a published point."""
+from experiments.procgen.comparison.published_ppo import SOURCE, WINDOW, PublishedCurve
 
 
 @dataclass(frozen=True)
@@ -135,6 +132,7 @@ def _last_common(runs: Sequence[Curves], split: str) -> tuple[int, np.ndarray]:
         return last, np.array([float(values[u == last][0]) for u, values in found])
     begun = [run for run in runs if run.done]
     last = min((run.done for run in begun), default=0)
+    # Over as many updates as in a published point.
     values = np.array([run.mean_return(slice(max(0, last - WINDOW), last)) for run in begun])
     return last, values[np.isfinite(values)]
 

@@ -34,7 +34,6 @@ from experiments.envs.procgen.renderings import Rendering
 from experiments.procgen.evaluate import (
     MOST,
     Player,
-    Progress,
     float_band,
     part_of,
     require_whole,
@@ -43,6 +42,7 @@ from experiments.procgen.measures import attribution_estimator as estimator
 from experiments.procgen.measures.attribution_estimator import Steps
 from experiments.procgen.measures.attribution_rollouts import Arena, Rollouts, Scene
 from mdtheory.intervals import Band
+from mdtheory.progress import OnProgress
 
 APART = 10
 """Steps between two moments of one level that are shown."""
@@ -170,7 +170,7 @@ def attribute(
     pairs_per_moment: int = 16,
     num_envs: int = 32,
     num_threads: int = 4,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Attribution:
     """Attribute the difference of a policy's discounted returns under two renderings to moments.
 
@@ -254,7 +254,7 @@ def _choose(
     judge: Rollouts,
     rng: np.random.Generator,
     quotas: tuple[int, int],
-    progress: Iterator[Progress | None],
+    progress: Iterator[OnProgress | None],
 ) -> tuple[np.ndarray, np.ndarray]:
     """The steps that cost most and those that help most: the best candidates of the pilot are
     judged again, and chosen by the mean of all that is then known."""
@@ -297,7 +297,7 @@ def _moment(
     )
 
 
-def _parts(on_progress: Progress | None, sizes: Sequence[int]) -> Iterator[Progress | None]:
+def _parts(on_progress: OnProgress | None, sizes: Sequence[int]) -> Iterator[OnProgress | None]:
     """Progress of parts of these sizes, one after the other."""
     for before, size in zip(np.cumsum([0, *sizes]).tolist(), sizes, strict=False):
         yield part_of(on_progress, before / sum(sizes), size / sum(sizes))

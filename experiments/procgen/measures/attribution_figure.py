@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.envs.procgen import ACTIONS
+from experiments.procgen.interval_words import with_ends
 from experiments.procgen.measures.attribution import APART, Attribution, Moment
 from mdtheory.intervals import Band
 from mdtheory.report import style
@@ -108,5 +109,4 @@ def _actions(axis: Any, moment: Moment, attribution: Attribution, colours: Any) 
 
 def _signed(value: Band) -> str:
     """The mean and its interval, if there is one."""
-    ends = "" if np.isnan(value.low) else f" [{value.low:+.2f}, {value.high:+.2f}]"
-    return f"{value.mean:+.2f}{ends}".replace("-", "−")
+    return with_ends(value, "+").replace("-", "−")

@@ -14,23 +14,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.envs.procgen import ACTIONS, ProcgenOptions
+from experiments.envs.procgen import ProcgenOptions
+from experiments.envs.procgen.games import END_EPISODE, NO_OP
 from experiments.envs.procgen.rendered import LockstepGames
 from experiments.envs.procgen.renderings import Rendering
 from experiments.envs.procgen.state import with_levels
 from experiments.procgen.evaluate import (
+    FREE,
     Evaluator,
     Player,
-    Progress,
     choose_actions,
     finite_probabilities,
     uniforms,
 )
 from experiments.procgen.measures.attribution_estimator import Steps
-
-_NO_OP = ACTIONS.index("no-op")
-_END_EPISODE = -1
-_FREE = -1
+from mdtheory.progress import OnProgress
 
 
 class Start(NamedTuple):
@@ -63,10 +61,10 @@ def play_out(
     returns, weight = np.zeros(len(starts)), np.ones(len(starts))
     lengths = np.zeros(len(starts), dtype=np.int64)
     waiting = deque(range(len(starts)))
-    row = np.full(games.num_envs, _FREE)  # of the starts, by game
-    while waiting or (row != _FREE).any():
-        actions = np.full(games.num_envs, _NO_OP)
-        playing, free = np.flatnonzero(row != _FREE), np.flatnonzero(row == _FREE)
+    row = np.full(games.num_envs, FREE)  # of the starts, by game
+    while waiting or (row != FREE).any():
+        actions = np.full(games.num_envs, NO_OP)
+        playing, free = np.flatnonzero(row != FREE), np.flatnonzero(row == FREE)
         if len(playing):
             probabilities = finite_probabilities(policy, games.pictures(0, playing))
             drawn = [next(starts[k].noise) for k in row[playing].tolist()]
@@ -76,12 +74,12 @@ def play_out(
             games.set_one_state(game, starts[row[game]].state)
             actions[game] = starts[row[game]].action
         reward, terminated, truncated, _ = games.step(actions)
-        playing = np.flatnonzero(row != _FREE)
+        playing = np.flatnonzero(row != FREE)
         returns[row[playing]] += weight[row[playing]] * reward[playing]
         weight[row[playing]] *= discount
         lengths[row[playing]] += 1
         over = playing[(terminated | truncated)[playing]]
-        row[over] = _FREE
+        row[over] = FREE
         if on_end is not None and len(over):
             on_end(len(over))
     return returns, lengths
@@ -97,7 +95,7 @@ class Scene(NamedTuple):
 class Rollouts:
     """Judges actions by playing on, the two rollouts of a pair with the same random numbers."""
 
-    on_progress: Progress | None = None
+    on_progress: OnProgress | None = None
 
     def __init__(
         self, policy: Player, games: LockstepGames, scenes: Mapping[int, Scene], discount: float
@@ -206,7 +204,7 @@ class Arena:
         )
 
     def play(
-        self, renderings: Sequence[Rendering], levels: Sequence[int], on_progress: Progress | None
+        self, renderings: Sequence[Rendering], levels: Sequence[int], on_progress: OnProgress | None
     ) -> Trace:
         """Every level once, looking at the first rendering and remembering the last as well."""
         recorder = Recorder(self.policy, len(levels), self.discount)
@@ -268,7 +266,7 @@ def _replay(
     sought = wanted[np.isin(steps.level[wanted], rows)]
     begin, end = (steps.level.searchsorted(rows, side=side) for side in ("left", "right"))
     every = range(len(games.renderings))
-    actions = np.full(games.num_envs, _END_EPISODE)
+    actions = np.full(games.num_envs, END_EPISODE)
     for time in range(1 + int(steps.time[sought].max())):
         games.step(actions)
         for step in sought[steps.time[sought] == time].tolist():
@@ -281,7 +279,7 @@ def _replay(
                 )
             scenes[step] = Scene(games.get_one_state(game), pictures)
         goes_on = begin + time < end
-        actions = np.full(games.num_envs, _NO_OP)
+        actions = np.full(games.num_envs, NO_OP)
         actions[: len(rows)][goes_on] = trace.actions[(begin + time)[goes_on]]
     return scenes
 

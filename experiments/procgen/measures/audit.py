@@ -21,6 +21,7 @@ from experiments.interval_statements import (
     IntervalReport,
     interval_statements,
 )
+from experiments.procgen.interval_words import percent
 from experiments.procgen.measures.robustness import Plan, Play, Robustness
 from mdtheory.intervals import LEVEL, Band
 
@@ -173,8 +174,8 @@ def caption(one: Audit) -> str:
     """What the table shows."""
     sample, report = one.sample, one.reports[0]
     confidence = " and ".join(
-        f"{_percent(found.confidence)} each {found.about}" if sample.drawn
-        else f"{_percent(found.confidence)} each"
+        f"{percent(found.confidence)} each {found.about}" if sample.drawn
+        else f"{percent(found.confidence)} each"
         for found in one.reports
     )  # fmt: skip
     return (
@@ -186,7 +187,3 @@ def caption(one: Audit) -> str:
         f" {confidence}, method {report.method}, over levels; estimates illustrate a bound, they do"
         " not prove it."
     )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:g} %"

@@ -20,7 +20,7 @@ import numpy as np
 from experiments.envs.procgen.rendered import LockstepGames
 from experiments.envs.procgen.renderings import Rendering
 from experiments.procgen.checkpoint import append_line, drop_torn_line
-from experiments.procgen.evaluate import Evaluator, Progress, part_of
+from experiments.procgen.evaluate import Evaluator, part_of
 from experiments.procgen.measures.representation_figures import AgentFeatures, RunCurves
 from experiments.procgen.measures.robustness import BATCH, Plan, read_kept
 from experiments.procgen.policy import Policy, load_policies, mixture, snapshots
@@ -32,6 +32,7 @@ from experiments.representations import (
 )
 from mdtheory import files
 from mdtheory.intervals import Band
+from mdtheory.progress import OnProgress
 
 FEATURES = "features.jsonl"
 PER_EPISODE = 8
@@ -110,8 +111,8 @@ _BANDS = ("convergence", "each", "within", "between", "cka", "effective_rank")
 
 
 @dataclass(frozen=True, eq=False)
-class Training:
-    """What was measured of a run's features.
+class FeatureHistory:
+    """What was measured of a run's features over its training.
 
     Attributes:
         plan: what was played; its first rendering trained on is the reference.
@@ -146,7 +147,7 @@ class Training:
         )
 
 
-def collect_states(player: Policy, plan: Plan, on_progress: Progress | None = None) -> States:
+def collect_states(player: Policy, plan: Plan, on_progress: OnProgress | None = None) -> States:
     """States that a policy visits, drawn uniformly from each episode, in all renderings.
 
     The reference comes first.
@@ -214,8 +215,8 @@ def require_several(plan: Plan) -> None:
 
 
 def measure_features(
-    run: Path, agents: Sequence[Policy], plan: Plan, folder: Path, on_progress: Progress | None
-) -> Training:
+    run: Path, agents: Sequence[Policy], plan: Plan, folder: Path, on_progress: OnProgress | None
+) -> FeatureHistory:
     """Measure all snapshots of a run, and the agents themselves, on one set of states.
 
     Args:
@@ -236,8 +237,8 @@ def measure_features(
 
 
 def _measure(
-    run: Path, agents: Sequence[Policy], plan: Plan, path: Path, on_progress: Progress | None
-) -> Training:
+    run: Path, agents: Sequence[Policy], plan: Plan, path: Path, on_progress: OnProgress | None
+) -> FeatureHistory:
     player = mixture(list(agents)) if len(agents) > 1 else agents[0]
     renderings = _ordered(plan)
     key = {
@@ -271,7 +272,7 @@ def _measure(
         if on_progress is not None:
             on_progress(f"features after {update} updates", 0.5 + 0.5 * (i + 1) / len(todo))
     order = sorted((*updates, last))
-    return Training(
+    return FeatureHistory(
         plan=plan,
         renderings=renderings,
         n_states=n_states,

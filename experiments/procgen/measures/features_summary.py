@@ -8,7 +8,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from experiments.procgen.measures.features import Training, collect_states
+from experiments.procgen.measures.features import FeatureHistory, collect_states
 from experiments.procgen.measures.features import panels as feature_panels
 from experiments.procgen.measures.representation_figures import AgentFeatures
 from experiments.procgen.measures.robustness_summary import between
@@ -39,24 +39,24 @@ SHOWN = 3
 """Renderings in a picture beside the reference, those with the least convergence."""
 
 
-def table(training: Training, name: str) -> Table:
+def table(history: FeatureHistory, name: str) -> Table:
     """The last snapshot, a line for each agent and, per agent, for each rendering."""
-    config_words = f"{training.n_states} states of {len(training.plan.levels)} levels"
+    config_words = f"{history.n_states} states of {len(history.plan.levels)} levels"
     shown = Table(
-        title=f"{escape(name)}: {config_words}, after {training.snapshots[-1].update} updates",
+        title=f"{escape(name)}: {config_words}, after {history.snapshots[-1].update} updates",
         title_justify="left",
     )
     shown.add_column("agent, rendering", no_wrap=True)
     for header in HEADER:
         shown.add_column(header, justify="right", no_wrap=True)
-    for row in rows(training):
+    for row in rows(history):
         shown.add_row(*row)
     return shown
 
 
-def rows(training: Training) -> list[list[str]]:
+def rows(history: FeatureHistory) -> list[list[str]]:
     """The cells of `table`."""
-    last = training.snapshots[-1]
+    last = history.snapshots[-1]
     aligned = "one agent" if last.cka is None else between(last.cka)
     found = []
     for k, agent in enumerate(last.agents):
@@ -71,7 +71,7 @@ def rows(training: Training) -> list[list[str]]:
                 aligned,
             ]
         )
-        for i, rendering in enumerate(training.renderings[1:]):
+        for i, rendering in enumerate(history.renderings[1:]):
             within, apart = float(agent.within.mean[i]), float(agent.between.mean[i])
             each = "" if last.each_cka is None else f"{float(last.each_cka.mean[i + 1]):.3f}"
             found.append(
@@ -87,15 +87,17 @@ def rows(training: Training) -> list[list[str]]:
     return found
 
 
-def panels(run: Path, training: Training, played: Played) -> tuple[list[str], list[AgentFeatures]]:
+def panels(
+    run: Path, history: FeatureHistory, played: Played
+) -> tuple[list[str], list[AgentFeatures]]:
     """Names of the renderings shown, and each agent's panel."""
     from experiments.procgen.evaluate import load_on
 
     agents = load_on(run, played.device)
     player = mixture(agents) if len(agents) > 1 else agents[0]
-    states = collect_states(player, training.plan)
-    last = training.snapshots[-1]
+    states = collect_states(player, history.plan)
+    last = history.snapshots[-1]
     least = np.mean([agent.each.mean for agent in last.agents], axis=0).argsort()[:SHOWN]
     shown = [0, *sorted(int(i) + 1 for i in least)]
-    names = [str(training.renderings[i]) for i in shown]
+    names = [str(history.renderings[i]) for i in shown]
     return names, feature_panels(agents, states, last, shown)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
@@ -25,17 +25,16 @@ from experiments.envs.procgen.renderings import (
 )
 from experiments.procgen.config import ProcgenConfig
 from mdtheory import command_line, files
-from mdtheory.progress import progress
+from mdtheory.progress import OnProgress, progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from experiments.procgen.measures.features import Training
+    from experiments.procgen.measures import robustness
+    from experiments.procgen.measures.features import FeatureHistory
     from experiments.procgen.measures.robustness import Plan
-    from experiments.procgen.measures.robustness import Robustness as Measured
     from experiments.procgen.policy import Policy
 
-Show = Callable[[str, float], None]
 _WIDEST = 1000
 """Characters of a line, if the tables need so many."""
 
@@ -115,7 +114,7 @@ class Played:
         agents = load_on(run, self.device)
         return [*agents, mixture(agents)] if self.mixture and len(agents) > 1 else agents
 
-    def measure(self, run: Path, show: Show) -> Measured:
+    def measure(self, run: Path, show: OnProgress | None) -> robustness.Robustness:
         """What is measured of a run already, and the rest."""
         from experiments.procgen.measures.robustness import measure_robustness, measured_folder
 
@@ -123,7 +122,7 @@ class Played:
         plan = self.plan(policies[0].config)
         return measure_robustness(policies, plan, measured_folder(run), on_progress=show)
 
-    def features(self, run: Path, show: Show) -> Training:
+    def features(self, run: Path, show: OnProgress | None) -> FeatureHistory:
         """What is measured of a run's features already, and the rest."""
         from experiments.procgen.evaluate import load_on
         from experiments.procgen.measures.features import measure_features
@@ -349,13 +348,13 @@ class Representations:
         with progress() as show:
             for name, run, part in each(names, self.runs, show):
                 found[name] = self.played.features(run, part)
-        print_whole([features_summary.table(training, name) for name, training in found.items()])
+        print_whole([features_summary.table(history, name) for name, history in found.items()])
         Console().print(features_summary.CAPTION, markup=False, highlight=False)
         if picture is not None:
             shown, agents = features_summary.panels(self.runs[0], found[names[0]], self.played)
             save(representation_figure(agents, shown, command=command), picture)
         if curve is not None:
-            curves = [training.curves(name) for name, training in found.items()]
+            curves = [history.curves(name) for name, history in found.items()]
             save(convergence_curve(curves, command=command), curve)
         return 0
 
@@ -423,7 +422,9 @@ def run_names(runs: tuple[Path, ...]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(run) for run in runs]
 
 
-def each(names: list[str], runs: tuple[Path, ...], show: Show) -> Iterator[tuple[str, Path, Show]]:
+def each(
+    names: list[str], runs: tuple[Path, ...], show: OnProgress
+) -> Iterator[tuple[str, Path, OnProgress]]:
     """Names, runs, and how each shows its share of the progress."""
     for i, (name, run) in enumerate(zip(names, runs, strict=True)):
 

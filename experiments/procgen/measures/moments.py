@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 from experiments.envs.procgen.renderings import Rendering
 from experiments.procgen.checkpoint import append_line, drop_torn_line
-from experiments.procgen.evaluate import Progress, load_on
+from experiments.procgen.evaluate import load_on
+from experiments.procgen.interval_words import with_ends
 from experiments.procgen.measures.attribution import Attribution, attribute
 from experiments.procgen.measures.audit import require_heldout
 from experiments.procgen.measures.robustness import Plan, Robustness, measured_folder, read_kept
 from mdtheory import files
-from mdtheory.intervals import Band
+from mdtheory.progress import OnProgress
 
 MOMENTS = "moments.jsonl"
 DRAWN_PER_LEVEL = 24
@@ -41,7 +41,7 @@ def measure_moments(
     of: Rendering | None = None,
     n_moments: int = 6,
     device: str = "auto",
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Attribution:
     """What one agent's return under a rendering is lost at, on the levels that were measured.
 
@@ -107,13 +107,9 @@ def measure_moments(
 
 def sentence(found: Attribution) -> str:
     """What the identity says of the difference, beside what was measured."""
-
-    def shown(band: Band) -> str:
-        ends = "" if math.isnan(band.low) else f" [{band.low:+.2f}, {band.high:+.2f}]"
-        return f"{band.mean:+.2f}{ends}"
-
     return (
         f"{found.policy}, {found.other} against {found.reference}, discounted returns:"
-        f" {shown(found.identity)} by the identity from {found.drawn} moments,"
-        f" {shown(found.measured)} as played; {found.rollouts:,} rollouts, {found.steps:,} steps"
+        f" {with_ends(found.identity, '+')} by the identity from {found.drawn} moments,"
+        f" {with_ends(found.measured, '+')} as played; {found.rollouts:,} rollouts,"
+        f" {found.steps:,} steps"
     )

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.procgen.evaluate import MODES, SPLITS, with_half_width
+from experiments.procgen.evaluate import MODES, SPLITS
+from experiments.procgen.interval_words import with_half_width, with_interval
 from experiments.procgen.measures import audit, features_summary, page_sentences, robustness_summary
 from experiments.procgen.measures.attribution_figure import moments_figure
 from experiments.procgen.measures.measure_commands import Played, command_of
@@ -21,7 +22,6 @@ from experiments.procgen.measures.page_numbers import (
     same_renderings,
     tasks,
 )
-from experiments.procgen.measures.page_sentences import with_interval
 from experiments.procgen.measures.representation_figures import (
     convergence_curve,
     representation_figure,
@@ -241,10 +241,10 @@ class _Part:
 
     def _representations(self) -> Section:
         pictures = [self._features(run) for run in self.runs]
-        several = [run for run in self.runs if len(run.training.snapshots) > 1]
+        several = [run for run in self.runs if len(run.history.snapshots) > 1]
         if several:
             command = self.command("representations", several, "--curve", "convergence.svg")
-            curves = [run.training.curves(run.name) for run in several]
+            curves = [run.history.curves(run.name) for run in several]
             pictures.append(
                 Picture.of(
                     convergence_curve(curves, command=command),
@@ -262,10 +262,10 @@ class _Part:
                 PageTable(
                     header=["agent, rendering", *features_summary.HEADER],
                     rows=[
-                        [row[0], *_in_line(row[1:])] for row in features_summary.rows(run.training)
+                        [row[0], *_in_line(row[1:])] for row in features_summary.rows(run.history)
                     ],
-                    caption=f"{run.name}: {run.training.n_states} states of"
-                    f" {len(run.training.plan.levels)} levels, after {run.measured.update:,}"
+                    caption=f"{run.name}: {run.history.n_states} states of"
+                    f" {len(run.history.plan.levels)} levels, after {run.measured.update:,}"
                     " updates.",
                 )
                 for run in self.runs

@@ -18,7 +18,7 @@ from experiments.procgen.config import ProcgenConfig
 from experiments.procgen.evaluate import EpisodeTable, Evaluation, float_band
 from experiments.procgen.measures import audit
 from experiments.procgen.measures.attribution import Attribution
-from experiments.procgen.measures.features import Training
+from experiments.procgen.measures.features import FeatureHistory
 from experiments.procgen.measures.page_sentences import Difference
 from experiments.procgen.measures.representation_figures import AgentFeatures
 from experiments.procgen.measures.robustness import Robustness
@@ -42,7 +42,7 @@ class RunFindings:
         name: on the page.
         run: folder of `mdpo train`, or file of `mdpo export`.
         measured: returns and distances.
-        training: what was measured of features.
+        history: what was measured of features.
         shown, panels: renderings and agents of the picture of features.
         moments: at which a rendering costs most; None if n_moments, the number asked for, is 0.
         evaluation: the last one without bias that the run has logged.
@@ -51,7 +51,7 @@ class RunFindings:
     name: str
     run: Path
     measured: Robustness
-    training: Training
+    history: FeatureHistory
     shown: Sequence[str]
     panels: Sequence[AgentFeatures]
     moments: Attribution | None
@@ -119,23 +119,10 @@ def tasks(found: Sequence[RunFindings]) -> dict[str, list[RunFindings]]:
     return by_title
 
 
-def require_different(names: Sequence[str], configs: Sequence[ProcgenConfig]) -> None:
-    """Raise ValueError if two runs have the same settings and the same seed."""
-    known: dict[tuple[str, int], str] = {}
-    for name, config in zip(names, configs, strict=True):
-        key = compare.algorithm_key(config), config.seed
-        if key in known:
-            raise ValueError(
-                f"runs must differ in seed or settings, got seed {config.seed} in both"
-                f" {known[key]} and {name}"
-            )
-        known[key] = name
-
-
 def differences(runs: Sequence[RunFindings]) -> list[Difference]:
     """Between each two algorithms among the runs of one task, more distillation first."""
     by_algorithm: dict[str, list[RunFindings]] = {}
-    for run in sorted(runs, key=lambda r: (-r.config.distill_coef, -r.config.agents)):
+    for run in sorted(runs, key=lambda r: compare.order_key(r.config)):
         by_algorithm.setdefault(compare.algorithm_key(run.config), []).append(run)
     groups = list(by_algorithm.values())
     labels = compare.labels([members[0].config for members in groups])

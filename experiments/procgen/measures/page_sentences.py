@@ -1,9 +1,4 @@
-"""What intervals on the page about Procgen decide, in plain sentences; functions of numbers alone.
-
-An interval decides the sign of a number if it excludes 0.  One without ends (a single level or
-seed) decides nothing, and neither does one without width: numbers that are all the same say nothing
-about their spread.
-"""
+"""What intervals on the page about Procgen decide, in sentences; functions of numbers alone."""
 
 from __future__ import annotations
 
@@ -11,13 +6,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from experiments.envs.procgen import N_ACTIONS
+from experiments.procgen.interval_words import Decision, decision, with_interval
 from mdtheory.intervals import Band
 from mdtheory.judge import HOLDS, UNDECIDED, VIOLATED
-
-Decision = Literal["higher", "lower", "undecided"]
 
 ONE_RUN_EACH = (
     "This is about these trained networks, one training run each, and says nothing about the"
@@ -28,8 +21,6 @@ _NAMED = 3
 """Renderings whose change is undecided are counted if there are more."""
 _LISTED = 5
 """Of those whose change is decided the largest so many are listed, and the others counted."""
-_NO_WIDTH = 1e-9
-"""Widths below this share of the mean are rounding."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -53,25 +44,6 @@ class Difference:
     steps: tuple[str, str]
     robustness: Band
     returned: Band
-
-
-def decision(found: Band) -> Decision:
-    """Whether a number is above 0, below, or the interval does not say."""
-    mean, low, high = found
-    known = math.isfinite(low) and math.isfinite(high) and high - low > _NO_WIDTH * abs(mean)
-    if known and low > 0:
-        return "higher"
-    return "lower" if known and high < 0 else "undecided"
-
-
-def with_interval(found: Band, digits: int = 2, sign: str = "") -> str:
-    """`−1.20 [−2.00, −0.40]`, or why there is no interval."""
-    mean, low, high = (f"{float(x):{sign}.{digits}f}".replace("-", "−") for x in found)
-    if not (math.isfinite(found.low) and math.isfinite(found.high)):
-        return f"{mean} (too few, no interval)"
-    if found.high - found.low <= _NO_WIDTH * abs(found.mean):
-        return f"{mean} (all the same, no interval)"
-    return f"{mean} [{low}, {high}]"
 
 
 def listed(parts: Iterable[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,12 +10,11 @@ import tyro
 
 from experiments.procgen.measures.measure_commands import Played, Runs, command_of, each, run_names
 from mdtheory import files
-from mdtheory.progress import progress
+from mdtheory.progress import OnProgress, progress
 
 if TYPE_CHECKING:
     from experiments.procgen.measures.page_numbers import RunFindings
 
-Show = Callable[[str, float], None]
 
 _SHARES = (0.4, 0.7, 0.8)
 """What is done of a run after its robustness, its moments and its features."""
@@ -59,9 +57,9 @@ class ReportProcgen:
 
     def _check(self, names: list[str]) -> None:
         """Raise ValueError, before anything is played, for what cannot be shown."""
+        from experiments.procgen.comparison.compare import require_different
         from experiments.procgen.evaluate import MOST, require_whole
         from experiments.procgen.measures.audit import require_heldout
-        from experiments.procgen.measures.page_numbers import require_different
 
         require_whole("moments", self.moments, 0, MOST)
         asked = self.played.plans(self.runs)
@@ -69,14 +67,15 @@ class ReportProcgen:
             require_heldout(one.plan)
         require_different(names, [one.config for one in asked])
 
-    def _find(self, name: str, run: Path, show: Show) -> RunFindings:
+    def _find(self, name: str, run: Path, show: OnProgress) -> RunFindings:
         """What is known of a run already, and the rest measured."""
+        from experiments.procgen.evaluate import part_of
         from experiments.procgen.measures import features_summary
         from experiments.procgen.measures.moments import measure_moments
         from experiments.procgen.measures.page_numbers import RunFindings, load_evaluation
 
         first, second, third = _SHARES
-        measured = self.played.measure(run, _part(show, 0, first))
+        measured = self.played.measure(run, part_of(show, 0, first))
         moments = None
         if self.moments:
             moments = measure_moments(
@@ -84,16 +83,16 @@ class ReportProcgen:
                 measured,
                 n_moments=self.moments,
                 device=self.played.device,
-                on_progress=_part(show, first, second - first),
+                on_progress=part_of(show, first, second - first),
             )
-        training = self.played.features(run, _part(show, second, third - second))
+        history = self.played.features(run, part_of(show, second, third - second))
         show("a picture of features", third)
-        shown, panels = features_summary.panels(run, training, self.played)
+        shown, panels = features_summary.panels(run, history, self.played)
         return RunFindings(
             name=name,
             run=run,
             measured=measured,
-            training=training,
+            history=history,
             shown=shown,
             panels=panels,
             moments=moments,
@@ -105,8 +104,3 @@ class ReportProcgen:
         """The command with the settings that change what is on the page."""
         flags = [] if self.moments == type(self).moments else ["--moments", str(self.moments)]
         return command_of("report", self.runs, self.played, *flags)
-
-
-def _part(show: Show, before: float, share: float) -> Show:
-    """Progress of a part, as progress of the whole."""
-    return lambda text, done: show(text, before + share * done)

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
+from experiments.procgen.interval_words import with_ends
 from mdtheory.intervals import Band
 from mdtheory.report import style
 
@@ -184,12 +185,6 @@ def convergence_curve(runs: Sequence[RunCurves], *, command: str) -> Figure:
     return figure
 
 
-def _with_interval(name: str, found: Band, digits: int) -> str:
-    """`convergence 0.61 [0.55, 0.67]`; without brackets where there is no interval."""
-    mean, low, high = (f"{float(part):.{digits}f}" for part in found)
-    return f"{name} {mean}" + (f" [{low}, {high}]" if math.isfinite(float(found.low)) else "")
-
-
 def _rendering_styles(count: int) -> list[dict[str, Any]]:
     """Colour and marker of each rendering; the reference is dark and round."""
     others = zip(range(count - 1), itertools.cycle(style.RUN_COLOURS), itertools.cycle(_MARKERS))
@@ -222,8 +217,8 @@ def _states(axis: Any, agent: AgentFeatures, joined: int) -> None:
         label(f"{name} component ({100 * float(share):.0f} % of variance)")
     words = [
         agent.name,
-        _with_interval("convergence", agent.convergence, 2),
-        _with_interval("effective rank", agent.effective_rank, 1),
+        f"convergence {with_ends(agent.convergence)}",
+        f"effective rank {with_ends(agent.effective_rank, digits=1)}",
     ]
     axis.set_title("\n".join(words), fontsize=8.5, parse_math=False)
 

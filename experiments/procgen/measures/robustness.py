@@ -21,9 +21,10 @@ from experiments.envs.procgen.rendered import LockstepGames
 from experiments.envs.procgen.renderings import Rendering
 from experiments.procgen.checkpoint import append_line, drop_torn_line, read_lines
 from experiments.procgen.config import ProcgenConfig
-from experiments.procgen.evaluate import Evaluator, Progress, part_of
+from experiments.procgen.evaluate import Evaluator, part_of
 from experiments.procgen.policy import Policy
 from mdtheory import files
+from mdtheory.progress import OnProgress
 from mdtheory.robustness import kl_divergence, total_variation
 
 MEASURED = "measured"
@@ -192,7 +193,7 @@ def measure_robustness(
     folder: Path,
     *,
     num_envs: int = 32,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Robustness:
     """Measure what is not yet in the folder, and return all that the plan asks for.
 
@@ -217,7 +218,7 @@ def _measure(
     plan: Plan,
     path: Path,
     num_envs: int,
-    on_progress: Progress | None,
+    on_progress: OnProgress | None,
 ) -> Robustness:
     config, update = policies[0].config, policies[0].update
     plays: dict[str, dict[Rendering, Play]] = {policy.name: {} for policy in policies}
@@ -272,7 +273,7 @@ def _play(
     games: Evaluator,
     renderings: Sequence[Rendering],
     plan: Plan,
-    on_progress: Progress | None,
+    on_progress: OnProgress | None,
 ) -> Play:
     observer = _Observer(policy, len(plan.levels), len(renderings) - 1, plan.discount)
     progress = None

@@ -17,7 +17,8 @@ from experiments.envs.procgen.renderings import (
     has_effect,
     only_image,
 )
-from experiments.procgen.evaluate import float_band, with_half_width
+from experiments.procgen.evaluate import float_band
+from experiments.procgen.interval_words import with_half_width, without_width
 from experiments.procgen.measures.robustness import Distances, Play, Robustness
 from mdtheory.intervals import Band, ratio_band
 
@@ -199,7 +200,7 @@ def cells(row: Row) -> list[str]:
 
 def _student(found: Band, sign: str = "") -> str:
     """A mean with half of its interval; levels that are all the same do not show their spread."""
-    if found.low == found.high:
+    if without_width(found):
         return f"{found.mean:{sign}.2f} (all the same)"
     return with_half_width(found, sign)
 

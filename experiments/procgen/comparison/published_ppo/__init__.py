@@ -15,6 +15,8 @@ import numpy as np
 CURVES = Path(__file__).with_name("curves.csv")
 SPLITS = ("train", "test")
 N_RUNS = 3
+WINDOW = 31
+"""Updates in the mean of a point."""
 
 
 class Mode(NamedTuple):
@@ -30,8 +32,8 @@ MODES = {"easy": Mode(200, 25_000_000, 1), "hard": Mode(500, 50_000_000, 4)}
 
 SOURCE = (
     "Published PPO: openai/train-procgen at 1a2ae219 (MIT licence), three runs, each point the mean"
-    " over the 31 updates before it of the last 100 episodes of each worker, so it lags; test"
-    " levels were played while training went on. It differs from our PPO: TensorFlow, procgen"
+    f" over the {WINDOW} updates before it of the last 100 episodes of each worker, so it lags;"
+    " test levels were played while training went on. It differs from our PPO: TensorFlow, procgen"
     " 0.9.2, and in hard mode 4 training workers of 64 games (65,536 steps an update, ours 16,384;"
     " in easy mode 1). Its steps are those of one agent, all training workers together. The paper"
     " (arXiv 2501.02481) publishes its curves as pictures only, so none of them is here."

@@ -17,10 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from experiments.envs.procgen.games import GAMES
-from experiments.procgen.comparison.published_ppo import CURVES, MODES, N_RUNS, SPLITS, Mode
+from experiments.procgen.comparison.published_ppo import CURVES, MODES, N_RUNS, SPLITS, WINDOW, Mode
 
-WINDOW = 31
-"""Updates in the mean of a point."""
 _STEPS_OF_A_WORKER = 64 * 256
 """Environment steps of one worker in an update."""
 
