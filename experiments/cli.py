@@ -140,8 +140,8 @@ class Demo:
         runs = []
         for name, config in demo_configs(self.seeds, self.updates).items():
             run = self.output / name
-            if (run / CONFIG_FILE).exists() and TrainConfig.load(run) != config:
-                raise FileExistsError(other_settings(run))
+            if (run / CONFIG_FILE).exists() and (found := TrainConfig.load(run)) != config:
+                raise FileExistsError(other_settings(run, found, config))
             train(config, run)
             runs.append(run)
         page = self.output / "index.html"

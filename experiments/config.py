@@ -105,7 +105,7 @@ class PPOConfig:
         """The configuration of a saved run; unknown keys are errors."""
         try:
             content: Any = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"must be JSON: {error}") from None
         env = content.get("env") if isinstance(content, dict) else None
         room = str(env).split(":")[0]
@@ -157,9 +157,24 @@ def require_runs(runs: Sequence[Path]) -> None:
         raise ValueError("give at least one run, a folder written by `mdpo train`")
 
 
-def other_settings(run: object) -> str:
+def other_settings(run: object, found: PPOConfig, wanted: PPOConfig) -> str:
     """What to say of a run that is there already, but another one."""
-    return f"{run} holds a run with other settings: choose another --output"
+    theirs, ours = _flat(found), _flat(wanted)
+    name = next(name for name in ours if theirs[name] != ours[name])
+    return (
+        f"{run} holds a run with other settings, {name} {theirs[name]} instead of {ours[name]}:"
+        " choose another --output"
+    )
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """The settings by name, inner ones as `table.name`."""
+    found: dict[str, Any] = {}
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        inner = dataclasses.is_dataclass(value)
+        found |= _flat(value, f"{prefix}{f.name}.") if inner else {f"{prefix}{f.name}": value}
+    return found
 
 
 def changed_flags(value: Any, default: Any, prefix: str = "") -> list[str]:

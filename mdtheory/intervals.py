@@ -19,8 +19,10 @@ LEVEL = 0.95
 
 ROUNDING = 1e-9
 """Share of a known width by which rounding may make values exceed it."""
+_NO_WIDTH = 1e-9
+"""Intervals narrower than this share of the mean are points."""
 _NO_SPREAD = 1e-12
-"""Residuals below this share of the largest total, or of the mean, are rounding."""
+"""Residuals below this share of the largest total are rounding."""
 _MOST_COUNTS = 2**22
 """How many counts of a bootstrap are held at once."""
 
@@ -43,11 +45,17 @@ def band(per_seed: np.ndarray) -> Band:
 def decides(interval: Band) -> Any:
     """Whether an interval tells the sign of what it is about, for each mean.
 
-    It does not if 0 lies in it or is an end, nor if an end is nan.  One without width, but for
-    rounding, tells nothing either: that few repetitions happen to agree is no certainty.
+    It does not if 0 lies in it or is an end, nor if an end is nan or infinite.  One without width
+    tells nothing either: that few repetitions happen to agree is no certainty.
     """
-    mean, low, high = interval.mean, interval.low, interval.high
-    return ((low > 0) | (high < 0)) & (high - low > _NO_SPREAD * abs(mean))
+    low, high = interval.low, interval.high
+    clear = np.isfinite(high - low) & ~np.asarray(without_width(interval))
+    return ((low > 0) | (high < 0)) & clear
+
+
+def without_width(interval: Band) -> Any:
+    """Whether an interval is a point, up to rounding, for each mean."""
+    return interval.high - interval.low <= _NO_WIDTH * abs(interval.mean)
 
 
 def welch(left: np.ndarray, right: np.ndarray) -> Band:

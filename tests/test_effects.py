@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -12,10 +14,20 @@ import scipy.stats
 from experiments.cli import main
 from experiments.pixelgrid import finals
 from experiments.pixelgrid.audit import audit_run
-from experiments.pixelgrid.effects import CONTROL, QUESTIONS, effects, holm, sentences
+from experiments.pixelgrid.effects import (
+    CONTROL,
+    EVERY_GAME,
+    QUESTIONS,
+    effects,
+    holm,
+    over_games,
+    sentences,
+)
 from experiments.pixelgrid.finals import COLUMNS, MEASURES, finals_of, read_finals, to_csv
 from experiments.pixelgrid.train import train
+from experiments.sweep.job import digests
 from experiments.sweep.plan import plan_of
+from experiments.sweep.store import NOTE
 from mdtheory.cluster import Resources
 
 ALGORITHMS = {
@@ -150,11 +162,17 @@ def made_up(shift):
         (lambda t: t.replace("heldout_return,", "x,"), "column heldout_return is missing"),
         (lambda t: t.replace(",64,", ",6.5,", 1), "line 2, column steps, must be a whole number"),
         (lambda t: t.replace("0.5", "nan", 1), "line 2, column .* must be a finite number, got"),
-        (lambda t: t.replace("agent,1,", "agent,0,"), "seed 0 of g, ensemble2, agent must stand"),
+        (
+            lambda t: t.replace("agent,1,", "agent,0,"),
+            r"seed 0 of g, ensemble2, agent must stand .* got it in lines 2 and 3",
+        ),
         (lambda t: t.split("\n", 1)[0] + "\n", "has no rows"),
         (lambda t: t + "x" * 140_000 + "\n", "must be a CSV file in UTF-8: field larger than"),
         (lambda t: "\n".join(t.split("\n")[:9]) + "\n", "must hold agents that distil and a"),
-        (lambda t: "\n".join(t.split("\n")[:-2]) + "\n", "must have the same seeds to be paired"),
+        (
+            lambda t: "\n".join(t.split("\n")[:-2]) + "\n",
+            "must have the same seeds to be paired, got seed 7 of one",
+        ),
     ],
 )
 def test_wrong_tables_are_named(change, words, tmp_path, capsys):
@@ -245,4 +263,70 @@ def test_a_sweep_that_is_not_finished_is_named(sweep, tmp_path, capsys):
     )
     train(plan.runs[0].config, tmp_path / plan.runs[0].name, stop_after=2)
     with pytest.raises(ValueError, match="is not finished: 2 of 4 updates"):
+        finals_of(plan, tmp_path)
+
+
+def test_means_of_games_are_over_games_first_and_seeds_then(sweep):
+    found = effects(read_finals(sweep[2]), "heldout_return")
+    means = over_games(found)
+    assert len(means) == len(found) / 2
+    for mean in means:
+        assert mean.game == EVERY_GAME
+        pair = [e for e in found if e.question == mean.question]
+        per_seed = np.mean([list(e.per_seed.values()) for e in pair], axis=0)
+        test = scipy.stats.ttest_1samp(per_seed, 0)
+        assert mean.difference.mean == pytest.approx(per_seed.mean())
+        assert mean.difference.p == pytest.approx(test.pvalue)
+    assert [e.decided for e in means] == holm([e.difference.p for e in means]).tolist()
+
+
+def test_a_mean_of_games_decides_what_no_game_does(tmp_path):
+    """Eight games, in each of which noise hides the difference."""
+    table = tmp_path / "finals.csv"
+    head, *rows = made_up(0.0).strip().split("\n")
+    rng = np.random.default_rng(3)
+    lines = [head]
+    for game in "abcdefgh":
+        for row in rows:
+            cells = row.split(",")
+            value = 0.5 + 0.0007 * (cells[1] == "mdpo2") + rng.normal(scale=0.001)
+            lines.append(",".join([game, *cells[1:7], *[str(value)] * 6]))
+    table.write_text("\n".join(lines) + "\n")
+    found = effects(read_finals(table), "gap")
+    assert not any(e.decided for e in found)
+    [mean] = over_games(found)
+    assert mean.decided
+    assert "undecided in 8 of 8; in the mean of games higher in 1," in sentences(found, "gap")[0]
+
+
+def test_games_with_other_seeds_have_no_mean(tmp_path):
+    table = tmp_path / "finals.csv"
+    rows = made_up(0.1)
+    other = "\n".join(r.replace("g,", "h,", 1).replace("agent,7,", "agent,8,")
+                      for r in rows.split("\n")[1:])  # fmt: skip
+    table.write_text(rows + other)
+    found = effects(read_finals(table), "gap")
+    assert len(found) == 2
+    assert over_games(found) == []
+    assert over_games(found[:1]) == []  # one game is its own mean
+
+
+def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path):
+    table = tmp_path / "finals.csv"
+    table.write_bytes(b"\xef\xbb\xbf" + made_up(0.1).replace("\n", "\r\n").encode())
+    assert len(read_finals(table)) == 2
+
+
+def test_a_run_that_is_not_what_its_sweep_left_gets_no_table(sweep, tmp_path):
+    plan, folder, _ = sweep
+    run = plan.runs[0]
+    shutil.copytree(folder / run.name, tmp_path / run.name)
+    note = {"update": 3, "seconds": 1.0, "started_at": [0], "digests": digests(tmp_path / run.name)}
+    (tmp_path / run.name / NOTE).write_text(json.dumps(note))
+    plan = dataclasses.replace(plan, runs=(run,))
+    assert finals_of(plan, tmp_path)[0]
+    other = folder / plan.runs[0].name.replace("ppo", "ppo-2x-steps")
+    last = sorted((other / "evaluations").iterdir())[-1]
+    shutil.copy(last, tmp_path / run.name / "evaluations")
+    with pytest.raises(ValueError, match=rf"two/ppo/seed0/evaluations/{last.name} is changed: rem"):
         finals_of(plan, tmp_path)

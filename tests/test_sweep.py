@@ -154,6 +154,11 @@ def test_procgen_runs_are_those_of_mdpo_train():
             "seeds_per_run must be 1 on Procgen, got 2",
         ),
         (
+            {"settings": {}, "games": {"c": {"env": "procgen:coinrum"}}, "seeds_per_run": 2},
+            "unknown .*coinrum.*coinrun",
+        ),
+        ({"settings": {**SMALL, "preset": "easy"}}, "preset is a setting on Procgen only, got"),
+        (
             {
                 "settings": {},
                 "games": {"c": {"env": "procgen:coinrun"}},
@@ -173,6 +178,12 @@ def test_a_file_that_is_no_toml_is_named(tmp_path):
     path.write_text("seeds = = 3")
     with pytest.raises(ValueError, match=r"sweep.toml must be TOML: .*line 1"):
         load_plan(path)
+
+
+def test_a_byte_order_mark_is_read(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text("\ufeff" + FILE.format(updates=2, every=1), encoding="utf-8")
+    assert len(load_plan(path).runs) == 2
 
 
 # Workers
@@ -200,6 +211,7 @@ def test_a_run_is_the_same_wherever_it_is_kept_and_however_often_it_dies(
     folder = tmp_path / "store" / small_run.name
     assert note["started_at"] == [0, 0, 3, 9]
     assert note["update"] == 12
+    assert work(small_run, where) == note  # nothing is left to do, and no start to count
     assert note["digests"] == digests(folder) == digests(tmp_path / "undisturbed")
     assert len(note["digests"]) == 6
     assert json.loads((folder / NOTE).read_text()) == note
@@ -245,9 +257,10 @@ def test_a_run_with_other_settings_is_left_alone(small_run, tmp_path):
     other = dataclasses.replace(
         small_run, config=dataclasses.replace(small_run.config, learning_rate=0.1)
     )
-    with pytest.raises(FileExistsError, match="holds a run with other settings"):
+    words = r"seed0 holds a run with other settings, learning_rate 0\.001 instead of 0\.1: choose"
+    with pytest.raises(FileExistsError, match=words):
         work(other, tmp_path)
-    with pytest.raises(FileExistsError, match="holds a run with other settings"):
+    with pytest.raises(FileExistsError, match=words):
         load_states(Plan((other,), Resources(), 0), open_store(str(tmp_path)))
     assert (tmp_path / small_run.name / "checkpoint.safetensors").read_bytes() == before
 
@@ -313,6 +326,11 @@ def test_the_checkpoint_is_sent_after_what_it_may_need_and_the_note_last(
         '{"update": "x"}',
         '{"seconds": null}',
         '{"update": 9, "digests": {}}',
+        '{"update": -5}',
+        '{"update": true}',
+        '{"seconds": NaN}',
+        '{"seconds": -1}',
+        "[" * 100_000,
     ],
 )
 def test_damaged_notes_are_named(damaged, small_run, tmp_path):
@@ -339,6 +357,25 @@ def test_a_finished_run_that_lost_its_configuration_is_named(small_run, tmp_path
     work(small_run, tmp_path)
     (tmp_path / small_run.name / "config.json").unlink()
     with pytest.raises(ValueError, match="was finished and has lost its"):
+        load_states(Plan((small_run,), Resources(), 0), open_store(str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("damaged", "words"),
+    [("", "must be JSON"), ("[" * 100_000, "must be JSON"), ('{"agents": "2"}', "agents must be")],
+)
+def test_a_damaged_configuration_is_not_called_another_run(damaged, words, small_run, tmp_path):
+    work(small_run, tmp_path)
+    (tmp_path / small_run.name / "config.json").write_text(damaged)
+    with pytest.raises(ValueError, match=rf"two/mdpo/seed0/config\.json .*{words}"):
+        load_states(Plan((small_run,), Resources(), 0), open_store(str(tmp_path)))
+
+
+def test_more_updates_than_there_are_to_do_are_named(small_run, tmp_path):
+    work(small_run, tmp_path)
+    path = tmp_path / small_run.name / NOTE
+    path.write_text(json.dumps({**json.loads(path.read_text()), "update": 400}))
+    with pytest.raises(ValueError, match=r"sweep\.json must say at most 12 updates, got 400"):
         load_states(Plan((small_run,), Resources(), 0), open_store(str(tmp_path)))
 
 
@@ -459,6 +496,10 @@ def test_finished_sweeps_need_no_ray_and_can_be_fetched(tmp_path, capsys):
     assert digests(tmp_path / "here" / runs[0].name) == digests(tmp_path / "there" / runs[0].name)
     assert main(command) == 2
     assert "exists already" in capsys.readouterr().err
+    (tmp_path / "there" / runs[0].name / "checkpoint.safetensors").unlink()
+    assert main([*command[:-1], str(tmp_path / "more")]) == 1
+    missing = f"{runs[0].name}/checkpoint.safetensors is missing\n"
+    assert capsys.readouterr().err == missing
 
 
 @pytest.mark.parametrize("form", ["{}", "file://{}"])
@@ -498,6 +539,7 @@ def test_altered_runs_are_named(form, tmp_path, capsys):
         (["sweep.toml", "--address", "127.0.0.1:9"], "no Ray cluster at '127.0.0.1:9'"),
         (["sweep.toml", "--output", "what://x"], "what://x cannot be used"),
         (["sweep.toml", "--output", "sweep.toml"], "sweep.toml: Not a directory"),
+        (["sweep.toml", "--status", "--verify"], "give at most one of --status and --verify"),
     ],
 )
 def test_wrong_arguments_are_one_line(arguments, words, tmp_path, monkeypatch, capsys):

@@ -79,7 +79,7 @@ class Effects:
         console = Console(width=max(Console().width, 110))
         console.print(_means(finals))
         for measure, word in MEASURES.items():
-            level = f"Holm, {SIGNIFICANCE:g} for the table"
+            level = f"Holm, {SIGNIFICANCE:g} for all games, and for all means of games"
             title = f"{word}: paired differences, * differs from 0 ({level})"
             console.print(table(found[measure], title))
             for line in sentences(found[measure], word):

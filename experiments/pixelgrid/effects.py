@@ -2,13 +2,15 @@
 
 Five questions, of which the last four are at equal environment steps in total.  All intervals are
 Student's over paired seeds; which differences are decided is said after Holm's correction for all
-comparisons of one measure.
+comparisons of one measure.  `over_games` averages a seed's differences over the games, and finds
+what is too small to be decided in any of them; these comparisons are corrected among themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from rich.table import Table
@@ -48,20 +50,34 @@ CONTROL = Question(
 )
 """What many agents do without distillation."""
 SIGNIFICANCE = 0.05
-"""Of a whole table: how often any difference of it is called one where there is none."""
+"""Of a family of comparisons: how often any is called a difference where there is none."""
+EVERY_GAME = "mean of games"
+"""The game of an effect that is averaged over all of them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Effect:
-    """One difference; `decided` is whether it differs from 0 after the correction."""
+    """One difference.
+
+    Attributes:
+        question: what is compared.
+        game: a name of the sweep file, or `EVERY_GAME`.
+        agents, distill_coef: N and alpha of the left side.
+        per_seed: seed -> difference.
+        decided: whether the mean differs from 0 after the correction.
+    """
 
     question: Question
     game: str
     agents: int
     distill_coef: float
-    measure: str
-    difference: Interval
+    per_seed: dict[int, float]
     decided: bool = False
+
+    @cached_property
+    def difference(self) -> Interval:
+        """Their mean with its interval."""
+        return interval(np.array(list(self.per_seed.values())))
 
     @property
     def sign(self) -> int:
@@ -82,8 +98,7 @@ def effects(finals: Sequence[Final], measure: str) -> list[Effect]:
             game=left.game,
             agents=left.agents,
             distill_coef=left.distill_coef,
-            measure=measure,
-            difference=_paired(left, right, measure),
+            per_seed=_paired(left, right, measure),
         )
         for question in (*QUESTIONS, CONTROL)
         for left in finals
@@ -95,6 +110,34 @@ def effects(finals: Sequence[Final], measure: str) -> list[Effect]:
     ]
     if not found:
         raise ValueError("the table must hold agents that distil and a control of the same game")
+    return _corrected(found)
+
+
+def over_games(found: Sequence[Effect]) -> list[Effect]:
+    """The mean of every comparison over the games, corrected for the number of these means.
+
+    Left out are comparisons that not all games have, or not with the same seeds.
+    """
+    games = {effect.game for effect in found}
+    groups: dict[tuple[Question, int, float], list[Effect]] = {}
+    for e in found:
+        groups.setdefault((e.question, e.agents, e.distill_coef), []).append(e)
+    return _corrected([
+        replace(
+            members[0],
+            game=EVERY_GAME,
+            per_seed={
+                seed: float(np.mean([e.per_seed[seed] for e in members]))
+                for seed in members[0].per_seed
+            },
+        )
+        for members in groups.values()
+        if 1 < len(members) == len(games)
+        and all(e.per_seed.keys() == members[0].per_seed.keys() for e in members)
+    ])  # fmt: skip
+
+
+def _corrected(found: Sequence[Effect]) -> list[Effect]:
     decided = holm([effect.difference.p for effect in found])
     return [replace(e, decided=bool(d)) for e, d in zip(found, decided, strict=True)]
 
@@ -122,13 +165,15 @@ def _is_control(right: Final, left: Final, question: Question) -> bool:
     )
 
 
-def _paired(left: Final, right: Final, measure: str) -> Interval:
-    if not np.array_equal(left.seeds, right.seeds):
+def _paired(left: Final, right: Final, measure: str) -> dict[int, float]:
+    alone = sorted(set(left.seeds.tolist()) ^ set(right.seeds.tolist()))
+    if alone:
         raise ValueError(
             f"{left.algorithm} and {right.algorithm} of {left.game} must have the same seeds to be"
-            f" paired, got {len(left.seeds)} and {len(right.seeds)}"
+            f" paired, got seed {alone[0]} of one of them only"
         )
-    return interval(left.values[measure] - right.values[measure])
+    differences = left.values[measure] - right.values[measure]
+    return dict(zip(left.seeds.tolist(), differences.tolist(), strict=True))
 
 
 def holm(p: Sequence[float], level: float = SIGNIFICANCE) -> np.ndarray:
@@ -149,19 +194,26 @@ def holm(p: Sequence[float], level: float = SIGNIFICANCE) -> np.ndarray:
 def sentences(found: Sequence[Effect], word: str) -> list[str]:
     """For each question, how many differences of one measure, called `word`, are decided how."""
     lines = []
+    means = over_games(found)
     for question in (*QUESTIONS, CONTROL):
         mine = [e for e in found if e.question == question]
         if mine:
-            up, down = (sum(e.sign == sign for e in mine) for sign in (1, -1))
-            lines.append(
-                f"{word}, {question.name}: higher in {up}, lower in {down}, undecided in"
-                f" {len(mine) - up - down} of {len(mine)}."
-            )
+            line = f"{word}, {question.name}: {_counts(mine)}"
+            averaged = [e for e in means if e.question == question]
+            line += f"; in the mean of games {_counts(averaged)}" if averaged else ""
+            lines.append(f"{line}.")
     return lines
 
 
+def _counts(found: Sequence[Effect]) -> str:
+    up, down = (sum(e.sign == sign for e in found) for sign in (1, -1))
+    return f"higher in {up}, lower in {down}, undecided in {len(found) - up - down} of {len(found)}"
+
+
 def table(found: Sequence[Effect], title: str) -> Table:
-    """A row for each question, N and alpha, a column for each game; * marks what is decided."""
+    """A row for each question, N and alpha, a column for each game and their mean; * marks what is
+    decided."""
+    found = [*found, *over_games(found)]
     games = list(dict.fromkeys(e.game for e in found))
     shown = Table(title=title, title_justify="left")
     for column in ("difference", "N", "α", *games):

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from experiments.pixelgrid.effects import CONTROL, QUESTIONS, Effect, Question
+from experiments.pixelgrid.effects import CONTROL, QUESTIONS, Effect, Question, over_games
 from mdtheory.report import style
 
 _SHIFT = 0.055
@@ -31,6 +31,7 @@ def effects_figure(
         width, 2.9 * len(by_measure) + 0.9, nrows=len(by_measure), ncols=len(questions),
         sharey="row", squeeze=False,
     )  # fmt: skip
+    by_measure = {name: [*found, *over_games(found)] for name, found in by_measure.items()}
     first = next(iter(by_measure.values()))
     settings = sorted({(e.agents, e.distill_coef) for e in first})
     colours = {setting: _colour(setting, settings) for setting in settings}
@@ -57,7 +58,7 @@ def effects_figure(
     caption = (
         f"Paired differences over {seeds} seeds with 95 % Student intervals, not corrected for"
         " their number; filled: differs from 0 after Holm's correction for all comparisons of the"
-        f" row. {command}"
+        f" row on single games, or for all of the row's means of games. {command}"
     )
     style.write_below(figure, style.wrapped(caption, width))
     return figure

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ import numpy as np
 
 from experiments.pixelgrid.audit import audit_run
 from experiments.pixelgrid.comparisons import sides
+from experiments.sweep.job import departures
 from experiments.sweep.plan import Plan
+from mdtheory.progress import OnProgress
 
 MEASURES = (
     "train_return", "heldout_return", "general_return", "gap", "mean_robustness", "robustness",
@@ -63,12 +65,12 @@ class Audited:
 
 
 def finals_of(
-    plan: Plan, folder: Path, on_progress: Callable[[str, float], None] = lambda text, share: None
+    plan: Plan, folder: Path, on_progress: OnProgress = lambda text, share: None
 ) -> tuple[list[dict[str, Any]], Audited]:
     """Rows of the table, in the order of the plan, and how the audits went.
 
     Raises:
-        ValueError: a run is not finished, or not on the pixel grid.
+        ValueError: a run is not finished, not on the pixel grid, or no longer as its sweep left it.
         FileNotFoundError: there is no such run.
     """
     rows: list[dict[str, Any]] = []
@@ -77,6 +79,8 @@ def finals_of(
         on_progress("audit", number / len(plan.runs))
         if run.config.ENVIRONMENT != "pixelgrid":
             raise ValueError(f"{run.name} is on {run.config.env}; finals are of the pixel grid")
+        if changes := departures(folder / run.name, run.name):
+            raise ValueError(f"{folder}: {changes[0]}: remove the run, and `mdpo sweep` repeats it")
         audit = audit_run(folder / run.name)
         if audit.config != run.config:
             raise ValueError(f"{folder / run.name} has other settings than the sweep's file says")
@@ -120,7 +124,7 @@ def read_finals(path: Path) -> list[Final]:
     """
     groups: dict[tuple[object, ...], list[dict[str, Any]]] = {}
     try:
-        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline=""))
+        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""))
         rows = list(enumerate(reader, start=2))
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path} must be a CSV file in UTF-8: {error}") from None
@@ -130,7 +134,7 @@ def read_finals(path: Path) -> list[Final]:
     for line, row in rows:
         values = _parsed(row, f"{path}, line {line}")
         key = tuple(values[name] for name in COLUMNS if name not in ("seed", *MEASURES))
-        groups.setdefault(key, []).append(values)
+        groups.setdefault(key, []).append({**values, "line": line})
     if not groups:
         raise ValueError(f"{path} has no rows; `mdpo finals` writes them")
     return [_final(members, path) for members in groups.values()]
@@ -160,9 +164,10 @@ def _final(members: list[dict[str, Any]], path: Path) -> Final:
     seeds = np.array([row["seed"] for row in members])
     if len(set(seeds)) < len(seeds):
         twice = next(s for s in seeds if (seeds == s).sum() > 1)
+        lines = " and ".join(str(row["line"]) for row in members if row["seed"] == twice)
         raise ValueError(
             f"{path}: seed {twice} of {first['game']}, {first['algorithm']}, {first['policy']}"
-            " must stand in one row only"
+            f" must stand in one row only, got it in lines {lines}"
         )
     order = np.argsort(seeds)
     return Final(

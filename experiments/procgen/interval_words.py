@@ -10,24 +10,16 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from mdtheory.intervals import Band, decides
+from mdtheory.intervals import Band, decides, without_width
 
 Decision = Literal["higher", "lower", "undecided"]
-
-_NO_WIDTH = 1e-9
-"""Widths below this share of the mean are rounding."""
 
 
 def decision(found: Band) -> Decision:
     """Whether a number is above 0, below, or the interval does not say."""
-    if not math.isfinite(found.high - found.low) or without_width(found) or not decides(found):
+    if not decides(found):
         return "undecided"
     return "higher" if found.low > 0 else "lower"
-
-
-def without_width(found: Band) -> bool:
-    """Whether an interval is a point, up to rounding."""
-    return bool(found.high - found.low <= _NO_WIDTH * abs(found.mean))
 
 
 def with_interval(found: Band, digits: int = 2, sign: str = "") -> str:

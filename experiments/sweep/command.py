@@ -15,7 +15,7 @@ from rich.live import Live
 
 from experiments.sweep import status
 from experiments.sweep.driver import Estimate, State, Sweep, estimate, load_states
-from experiments.sweep.job import altered
+from experiments.sweep.job import departures
 from experiments.sweep.plan import Plan, load_plan
 from experiments.sweep.store import Store, fetch, open_store
 from mdtheory import cluster
@@ -49,6 +49,10 @@ class SweepCommand:
     """Do not train each algorithm for some seconds to tell what the sweep costs."""
 
     def run(self) -> int:
+        alone = ("dry_run", "status", "verify", "fetch")
+        given = [f"--{name.replace('_', '-')}" for name in alone if getattr(self, name)]
+        if len(given) > 1:
+            raise ValueError(f"give at most one of {' and '.join(given)}")
         plan = load_plan(self.file)
         where = self.output or str(Path("runs") / self.file.stem)
         if "://" not in where:
@@ -69,6 +73,8 @@ class SweepCommand:
             found = None if self.no_calibration else _estimate(plan, states, connection, console)
             if self.dry_run:
                 return 0
+            if "://" not in where:
+                Path(where).mkdir(parents=True, exist_ok=True)
             with _display(found) as show:
                 sweep.run(connection, show)
         console.print(status.status_table(states))
@@ -86,7 +92,10 @@ def _fetch(store: Store, states: Sequence[State], output: Path) -> int:
     finished = _finished_names(states, "--fetch")
     fetch(store, finished, output)
     print(f"{len(finished)} of {len(states)} runs are finished and now in {output}")
-    return 0
+    found = [line for name in finished for line in departures(output / name, name)]
+    for line in found:
+        print(line, file=sys.stderr)
+    return 1 if found else 0
 
 
 def _verify(store: Store, states: Sequence[State]) -> int:
@@ -95,7 +104,8 @@ def _verify(store: Store, states: Sequence[State]) -> int:
     with progress() as show:
         for i, name in enumerate(finished):
             show(name, i / len(finished))
-            found += altered(store, name)
+            with store.work_on(name) as (folder, _):
+                found += departures(folder, name)
     for line in found:
         print(line)
     if not found:

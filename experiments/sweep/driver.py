@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from experiments.config import CONFIG_FILE, other_settings
+from experiments.config import CONFIG_FILE
 from experiments.sweep.job import calibrate_job, read_note, train_job
-from experiments.sweep.plan import Plan, Run, same_run
+from experiments.sweep.plan import Plan, Run, require_same
 from experiments.sweep.store import NOTE, Store
 from mdtheory.cluster import Cluster, Job
+from mdtheory.progress import OnProgress
 
 Cell = tuple[str, str]
 """A game and an algorithm, the names in the sweep file."""
@@ -64,17 +65,22 @@ def load_states(plan: Plan, store: Store) -> list[State]:
 
     Raises:
         FileExistsError: a run's folder holds one with other settings.
-        ValueError: a run's note is damaged, or its configuration is gone.
+        ValueError: a run's note or configuration is damaged, or the latter gone.
     """
     names = [run.name for run in plan.runs]
     configs = store.read([f"{name}/{CONFIG_FILE}" for name in names])
     notes = store.read([f"{name}/{NOTE}" for name in names])
     states = []
     for run, config, note in zip(plan.runs, configs, notes, strict=True):
-        if config is not None and not same_run(run.config, config):
-            raise FileExistsError(other_settings(run.name))
+        if config is not None:
+            require_same(run.config, config, run.name)
         states.append(State(run))
         states[-1].learn(read_note(note, run.name))
+        if states[-1].update > run.config.updates:
+            raise ValueError(
+                f"{run.name}/{NOTE} must say at most {run.config.updates} updates, got"
+                f" {states[-1].update}"
+            )
         if states[-1].finished and config is None:
             raise ValueError(f"{run.name} was finished and has lost its {CONFIG_FILE}: remove it")
     return states
@@ -103,7 +109,7 @@ def estimate(
     plan: Plan,
     states: Sequence[State],
     cluster: Cluster,
-    on_progress: Callable[[str, float], None] = lambda text, share: None,
+    on_progress: OnProgress = lambda text, share: None,
 ) -> Estimate:
     """Measure for a few seconds each game and algorithm of which nothing is known.
 
@@ -121,7 +127,8 @@ def estimate(
     ]
     cells = {"/".join(cell): cell for cell in unknown}
     for outcome in cluster.run(jobs, plan.resources, retries=plan.retries):
-        on_progress("calibration", sum(c in pace for c in unknown) / len(unknown))
+        n = sum(c in pace for c in unknown)
+        on_progress(f"calibration, {n} of {len(unknown)} measured", n / len(unknown))
         if outcome is None:
             continue
         if outcome.error is not None:

@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments.config import CONFIG_FILE, other_settings
+from experiments.config import CONFIG_FILE
 from experiments.pixelgrid.config import TrainConfig
 from experiments.procgen.config import ProcgenConfig
 from experiments.progress import OnUpdate
-from experiments.sweep.plan import same_run
-from experiments.sweep.store import NOTE, Store, open_store
+from experiments.sweep.plan import require_same
+from experiments.sweep.store import NOTE, open_store
 from mdtheory import files
 from mdtheory.cluster import Tell
 
@@ -40,7 +40,7 @@ def train_job(report: Tell, where: str, name: str, content: str, threads: int) -
         threads: that numerical libraries use.
 
     Raises:
-        FileExistsError: the folder holds a run with other settings.
+        FileExistsError: the folder holds a run with other settings, or something else.
         RuntimeError: somebody else has meanwhile come further with this run.
     """
     config = config_of(content)
@@ -52,6 +52,8 @@ def train_job(report: Tell, where: str, name: str, content: str, threads: int) -
         note = read_note(path.read_text("utf-8", "replace") if path.exists() else None, name)
         start = time.monotonic()
         before = note["seconds"]
+        if "digests" in note:  # another sweep was faster
+            return note
 
         def remember(done: int, *, finished: bool) -> None:
             note.update(update=done, seconds=before + time.monotonic() - start)
@@ -105,8 +107,7 @@ def _claim(config: TrainConfig | ProcgenConfig, folder: Path, name: str) -> None
     """
     saved = folder / CONFIG_FILE
     if saved.exists():
-        if not same_run(config, saved.read_text("utf-8", "replace")):
-            raise FileExistsError(other_settings(name))
+        require_same(config, saved.read_text("utf-8", "replace"), name)
         return
     ours = (NOTE, "lock", f"{CONFIG_FILE}.partial", f"{NOTE}.partial")
     if any(path.name not in ours for path in folder.iterdir()):
@@ -163,10 +164,10 @@ def read_note(text: str | None, name: str) -> dict[str, Any]:
     note: dict[str, Any] = {"update": 0, "seconds": 0.0, "started_at": []}
     try:
         note |= dict(json.loads(text or "{}").items())
-        whole = all(isinstance(x, int) for x in (note["update"], *note["started_at"]))
-        timed = isinstance(note["seconds"], int | float)
+        whole = all(type(x) is int and x >= 0 for x in (note["update"], *note["started_at"]))
+        timed = 0 <= note["seconds"] < float("inf")
         named = isinstance(note.get("digests", {}), dict) and note.get("digests") != {}
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         whole = timed = named = False
     if not (whole and timed and named):
         raise ValueError(f"{name}/{NOTE} is damaged: remove it, and the run goes on all the same")
@@ -182,12 +183,17 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def altered(store: Store, name: str) -> list[str]:
-    """Files of a finished run that are missing, new, or not as the run left them, in words."""
-    [text] = store.read([f"{name}/{NOTE}"])
-    kept = read_note(text, name)["digests"]
-    with store.work_on(name) as (folder, _):
-        found = digests(folder)
+def departures(folder: Path, name: str) -> list[str]:
+    """Files of a finished run that are missing, new, or not as the run left them, in words.
+
+    A run whose note holds no digests, or that no sweep made, departs from nothing.
+    """
+    path = folder / NOTE
+    text = path.read_text("utf-8", "replace") if path.exists() else None
+    kept = read_note(text, name).get("digests")
+    if kept is None:
+        return []
+    found = digests(folder)
     words = {
         file: "missing" if file not in found else "new" if file not in kept else "changed"
         for file in sorted(kept | found)

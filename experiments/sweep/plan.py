@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.config import PPOConfig
+from experiments.config import CONFIG_FILE, PPOConfig, other_settings
 from experiments.envs.procgen.games import GAMES
 from experiments.pixelgrid.config import TrainConfig
 from experiments.procgen.config import PREFIX, ProcgenConfig, configure
@@ -42,6 +42,7 @@ _KEYS = (
     "seeds", "first_seed", "seeds_per_run", "retries", "resources", "settings", "games",
     "algorithms",
 )  # fmt: skip
+_OF_PROCGEN = ("preset", "algorithm")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 
@@ -87,8 +88,8 @@ def load_plan(path: Path) -> Plan:
     else:
         import tomli as tomllib
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} must be TOML: {error}") from None
     try:
         return plan_of(content)
@@ -163,6 +164,9 @@ def _config(
                 raise ValueError(f"{name} is no setting here: it stands at the top of the file")
         if str(env).startswith(PREFIX):
             return _procgen_config(settings, seed, per_run)
+        for name in _OF_PROCGEN:
+            if name in settings:
+                raise ValueError(f"{name} is a setting on Procgen only, got {settings[name]!r}")
         if env != TrainConfig.ENVIRONMENT:
             known = (TrainConfig.ENVIRONMENT, *(PREFIX + game for game in GAMES))
             raise ValueError(validation.unknown("env", env, known))
@@ -174,11 +178,11 @@ def _config(
 
 
 def _procgen_config(settings: dict[str, Any], seed: int, per_run: int) -> ProcgenConfig:
+    rest = dict(settings)
+    chosen = {name: str(rest.pop(name)) for name in _OF_PROCGEN if name in rest}
+    base = configure(str(rest.pop("env")), **chosen)
     if per_run > 1:
         raise ValueError(f"seeds_per_run must be 1 on Procgen, got {per_run}")
-    rest = dict(settings)
-    chosen = {name: str(rest.pop(name)) for name in ("preset", "algorithm") if name in rest}
-    base = configure(str(rest.pop("env")), **chosen)
     content = {**dataclasses.asdict(base), "seed": seed}
     return ProcgenConfig.from_json(json.dumps({**content, **rest}, default=str))
 
@@ -209,9 +213,16 @@ def _whole(
     return value
 
 
-def same_run(config: PPOConfig, saved: str) -> bool:
-    """Whether a run's config.json says the same as a configuration."""
+def require_same(config: PPOConfig, saved: str, run: str) -> None:
+    """Raise unless a run's config.json says the same as a configuration.
+
+    Raises:
+        FileExistsError: it says something else, naming a setting and both values.
+        ValueError: it is damaged.
+    """
     try:
-        return type(config).from_json(saved) == config
-    except ValueError:
-        return False
+        found = type(config).from_json(saved)
+    except ValueError as error:
+        raise ValueError(f"{run}/{CONFIG_FILE} {error}") from None
+    if found != config:
+        raise FileExistsError(other_settings(run, found, config))

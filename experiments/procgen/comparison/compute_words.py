@@ -13,8 +13,8 @@ from experiments.aggregates import few_runs
 from experiments.procgen.comparison.across_games import Algorithm
 from experiments.procgen.comparison.compute import COSTS, Difference, Matched, differences
 from experiments.procgen.comparison.curves import Curves
-from experiments.procgen.interval_words import decision, with_ends, without_width
-from mdtheory.intervals import LEVEL, Band
+from experiments.procgen.interval_words import decision, with_ends
+from mdtheory.intervals import LEVEL, Band, without_width
 
 _FEW = 10
 """With fewer seeds, sentences say that Student's intervals are wide."""

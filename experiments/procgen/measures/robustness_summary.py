@@ -18,9 +18,9 @@ from experiments.envs.procgen.renderings import (
     only_image,
 )
 from experiments.procgen.evaluate import float_band
-from experiments.procgen.interval_words import with_half_width, without_width
+from experiments.procgen.interval_words import with_half_width
 from experiments.procgen.measures.robustness import Distances, Play, Robustness
-from mdtheory.intervals import Band, ratio_band
+from mdtheory.intervals import Band, ratio_band, without_width
 
 
 @dataclass(frozen=True)
