@@ -236,7 +236,10 @@ def _outcome(name: str, reference: Any) -> Outcome:
     try:
         return Outcome(name, ray.get(reference), None)
     except ray.exceptions.RayTaskError as error:
-        return Outcome(name, None, f"{type(error.cause).__name__}: {error.cause}")
+        cause = error.cause
+        says_what_is_wrong = isinstance(cause, ValueError | OSError | ArithmeticError)
+        words = str(cause) if says_what_is_wrong else f"{type(cause).__name__}: {cause}"
+        return Outcome(name, None, words)
     except ray.exceptions.RayError as error:
         words = " ".join(str(error).split())
         return Outcome(name, None, f"{type(error).__name__}: {words}")

@@ -499,6 +499,8 @@ BAD: list[tuple[Callable[[Path], Any], str]] = [
      "{p}/scores.csv, line 3, column game, must not be empty"),
     (of_file(HEADER, "a,maze,1,much"),
      "{p}/scores.csv, line 2, column score, must be a finite number, got 'much'"),
+    (of_file(HEADER, "a,maze,1,-1e13"),
+     "{p}/scores.csv, line 2, column score, must be within ±1e+12, got '-1e13'"),
     (of_file(HEADER, "a,maze,1,nan"),
      "{p}/scores.csv, line 2, column score, must be a finite number, got 'nan'"),
     *((of_file(HEADER, "a,maze,1,2", f"a,maze,{seed},2"),

@@ -24,6 +24,10 @@ def bad(report):
     raise ValueError("no such thing")
 
 
+def worse(report):
+    raise KeyError("no such thing")
+
+
 def dies_once(report, path):
     """Leaves a trace, and at first kills its own process."""
     path.write_text(path.read_text() + "." if path.exists() else ".")
@@ -55,10 +59,15 @@ def outcomes(cluster, jobs, **options):
 @pytest.mark.slow
 def test_every_job_has_an_outcome_and_a_death_is_tried_again(cluster, tmp_path):
     jobs = [Job(f"double {k}", doubled, (k,)) for k in range(3)]
-    jobs += [Job("bad", bad), Job("dies once", dies_once, (tmp_path / "trace",))]
+    jobs += [
+        Job("bad", bad),
+        Job("worse", worse),
+        Job("dies once", dies_once, (tmp_path / "trace",)),
+    ]
     found = outcomes(cluster, jobs)
     assert [found[f"double {k}"].result for k in range(3)] == [0, 2, 4]
-    assert found["bad"].error == "ValueError: no such thing"
+    assert found["bad"].error == "no such thing"
+    assert found["worse"].error == "KeyError: 'no such thing'"
     assert found["dies once"].result == "1"
     assert (tmp_path / "trace").read_text() == ".."
 

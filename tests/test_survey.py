@@ -365,6 +365,7 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     (("--bound", "A9"), "unknown statement 'A9'"),
     (("--bound", "B4"), "average_robustness is no quantity of a policy and a baseline"),
     (("--bound", "A2", "A2"), "every bound must be given once, got A2 twice"),
+    (("--bound", "1 <= 2"), "bounds must speak about a quantity of the problem, got 1 <= 2"),
     (("--picture", "x.gif"), "--picture must end in .svg, .png or .pdf, got x.gif"),
     (("--address", "nowhere"), "address must be \"auto\" or HOST:PORT, got 'nowhere'"),
 ]
@@ -584,6 +585,14 @@ def test_settings_stay_where_a_result_is(folder, capsys):
     (folder / store.BLOCKS).unlink()
     flags = ("--problems", "1000", "--bound", "A3", "--output", str(folder))
     refused(capsys, *flags, message="holds a survey with bounds A2, not A3")
+
+
+def test_a_file_is_no_folder(tmp_path, capsys):
+    path = tmp_path / "notes"
+    path.write_text("mine")
+    assert survey(path, 500) == 2
+    assert capsys.readouterr().err == f"mdtheory: error: {path}: Not a directory\n"
+    assert path.read_text() == "mine"
 
 
 def test_settings_of_somebody_else_are_left_alone(tmp_path, capsys):

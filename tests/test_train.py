@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -246,12 +247,23 @@ def test_training_learns_the_training_renderings(tmp_path: Path) -> None:
     assert audit.violations == 0
 
 
+def test_a_checkpoint_of_other_seeds_is_refused_and_a_longer_run_goes_on(tmp_path: Path) -> None:
+    ours, theirs = (tmp_path / name for name in ("ours", "theirs"))
+    train(dataclasses.replace(SMALL, updates=3), ours)
+    other = dataclasses.replace(SMALL, updates=3, first_seed=5)
+    train(other, theirs)
+    shutil.copy(theirs / "checkpoint.safetensors", ours)
+    with pytest.raises(ValueError, match="belongs to another configuration than the run's config"):
+        train(SMALL, ours)
+    train(dataclasses.replace(other, updates=4, evaluate_every=1), theirs)
+
+
 def test_metrics_are_saved_for_every_update(tmp_path: Path) -> None:
     from experiments.pixelgrid.checkpoint import load_checkpoint
 
     train(SMALL, tmp_path)
     network, optimizer = build(SMALL, Worlds.of(SMALL))
-    progress = load_checkpoint(tmp_path, network, optimizer)
+    progress = load_checkpoint(tmp_path, SMALL, network, optimizer)
     assert progress is not None
     assert progress.metrics.shape == (6, len(METRICS), 2, 2)
     assert torch.isfinite(progress.metrics).all()

@@ -11,6 +11,8 @@ update, so a checkpoint needs no generator state.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import torch
 from torch import Tensor
 
 from experiments import tensor_file
+from experiments.config import CONFIG_FILE
 from experiments.pixelgrid.config import TrainConfig
 from experiments.pixelgrid.networks import BatchedActorCritic
 
@@ -34,7 +37,11 @@ class Progress:
 
 
 def save_checkpoint(
-    run: Path, network: BatchedActorCritic, optimizer: torch.optim.Adam, progress: Progress
+    run: Path,
+    config: TrainConfig,
+    network: BatchedActorCritic,
+    optimizer: torch.optim.Adam,
+    progress: Progress,
 ) -> None:
     """Write the state after an update; the one before stays until this is whole."""
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
@@ -42,22 +49,35 @@ def save_checkpoint(
     for index, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
             tensors[f"optimizer.{index}.{name}"] = value
-    metadata = {"update": str(progress.update)}
+    metadata = {"update": str(progress.update), "config": _digest(config)}
     tensor_file.write(run / CHECKPOINT, tensors, metadata)
 
 
 def load_checkpoint(
-    run: Path, network: BatchedActorCritic, optimizer: torch.optim.Adam
+    run: Path, config: TrainConfig, network: BatchedActorCritic, optimizer: torch.optim.Adam
 ) -> Progress | None:
-    """Restore network and optimizer in place; None if the run has no checkpoint yet."""
+    """Restore network and optimizer in place; None if the run has no checkpoint yet.
+
+    Raises:
+        ValueError: the checkpoint is damaged, was changed, or belongs to another configuration.
+    """
     path = run / CHECKPOINT
     if not path.exists():
         return None
     tensors, metadata = tensor_file.read(path)
+    if metadata.get("config", _digest(config)) != _digest(config):  # older ones have none
+        raise ValueError(f"{path} belongs to another configuration than the run's {CONFIG_FILE}")
     try:
         return _restore(tensors, metadata, network, optimizer)
     except (RuntimeError, KeyError, ValueError, IndexError) as error:
         raise ValueError(f"{path} does not fit the run's config.json: {error}") from None
+
+
+def _digest(config: TrainConfig) -> str:
+    """Tells configurations apart; a run may be made longer, or looked at more often."""
+    content = json.loads(config.to_json())
+    del content["updates"], content["evaluate_every"]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _restore(

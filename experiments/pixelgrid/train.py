@@ -87,7 +87,7 @@ def _train(config: TrainConfig, run: Path, stop_after: int | None, on_update: On
     files.write_atomically(run / CONFIG_FILE, config.to_json().encode())
     worlds = Worlds.of(config)
     network, optimizer = build(config, worlds)
-    progress = load_checkpoint(run, network, optimizer)
+    progress = load_checkpoint(run, config, network, optimizer)
     if progress is None:
         empty = torch.zeros(0, len(METRICS), config.seeds, config.agents)
         progress = Progress(update=0, metrics=empty)
@@ -110,7 +110,7 @@ def _train(config: TrainConfig, run: Path, stop_after: int | None, on_update: On
             if saved:
                 save_evaluation(run, done, evaluate(config, network, worlds))
                 progress = Progress(update=done, metrics=torch.stack(history))
-                save_checkpoint(run, network, optimizer, progress)
+                save_checkpoint(run, config, network, optimizer, progress)
             display.advance()
             on_update(done, saved)
 

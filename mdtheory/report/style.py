@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -64,13 +65,16 @@ def write_below(figure: Figure, lines: Sequence[str]) -> None:
 
 def save(figure: Figure, path: Path) -> None:
     """Write the picture at once whole, the same bytes for the same figure."""
-    if path.suffix == ".svg":
-        content = _svg_file(figure).encode()
-    else:
-        buffer = io.BytesIO()
-        undated = {"CreationDate": None} if path.suffix == ".pdf" else {}
-        figure.savefig(buffer, format=path.suffix[1:], metadata=undated)
-        content = buffer.getvalue()
+    with warnings.catch_warnings():
+        # A user's names may have letters that the font lacks; boxes stand for them.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        if path.suffix == ".svg":
+            content = _svg_file(figure).encode()
+        else:
+            buffer = io.BytesIO()
+            undated = {"CreationDate": None} if path.suffix == ".pdf" else {}
+            figure.savefig(buffer, format=path.suffix[1:], metadata=undated)
+            content = buffer.getvalue()
     files.write_atomically(path, content)
 
 

@@ -49,6 +49,11 @@ class Settings:
         if not 1 <= self.keep <= _MOST_KEPT:
             raise ValueError(f"keep must be from 1 to {_MOST_KEPT}, got {self.keep}")
         given = [as_bound(bound) for bound in self.bounds]
+        for bound in given:
+            if not bound.quantities:
+                raise ValueError(
+                    f"bounds must speak about a quantity of the problem, got {bound.id}"
+                )
         ids = [bound.id for bound in given or (*GAP_BOUNDS, *UPDATE_BOUNDS, *PAIR_BOUNDS)]
         for bound_id in ids:
             if ids.count(bound_id) > 1:

@@ -7,6 +7,7 @@ dropped and its block is done again.  Any other damage is an error.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -100,6 +101,7 @@ def opened(folder: Path, settings: Settings, problems: int) -> Iterator[Store]:
 
     Raises:
         FileExistsError: the folder holds something else.
+        NotADirectoryError: it is a file.
         ValueError: the survey there has other settings, or more problems; or a file is damaged.
         BlockingIOError: another process is at work on it.
     """
@@ -111,6 +113,8 @@ def opened(folder: Path, settings: Settings, problems: int) -> Iterator[Store]:
                 f"{folder} holds {others[0]} and no {SETTINGS}, so it is no survey: choose another"
                 " folder"
             )
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     folder.mkdir(parents=True, exist_ok=True)
     with files.only_one(folder):
         if path.exists():

@@ -13,6 +13,7 @@ from typing import NamedTuple
 COLUMNS = ("algorithm", "game", "seed", "score")
 _SEED = re.compile("0|[1-9][0-9]*")
 _SCORE = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_LARGEST = 1e12
 _UNSEEN = ("Cc", "Cf", "Zl", "Zp")
 """Control and format characters, line and paragraph separators."""
 
@@ -92,6 +93,8 @@ def _run(line: str, row: dict[str, str]) -> Run:
         raise ValueError(
             f"{line}, column score, must be a finite number, got {score!r}: write it like -1.5"
         )
+    if abs(float(score)) > _LARGEST:
+        raise ValueError(f"{line}, column score, must be within ±{_LARGEST:g}, got {score!r}")
     return Run(values["algorithm"], values["game"], seed, float(score), line)
 
 
