@@ -7,24 +7,35 @@ from pathlib import Path
 
 import pytest
 
-from experiments.pixelgrid.effects import CONTROL, QUESTIONS, Effect, effects
+from experiments.pixelgrid.effects import (
+    CONTROL,
+    EVERY_GAME,
+    QUESTIONS,
+    Effect,
+    effects,
+    over_games,
+)
 from experiments.pixelgrid.finals import read_finals
 from experiments.sweep.plan import load_plan
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "results" / "pixelgrid"
-MEASURES = {"Held-out return": "heldout_return", "Mean R": "mean_robustness"}
-"""The tables of differences by the first cell of their head."""
+TABLES = {
+    "Held-out return": ("sweep.toml", "finals.csv", "heldout_return"),
+    "Mean R": ("sweep.toml", "finals.csv", "mean_robustness"),
+    "Held-out return, more updates": ("longer.toml", "longer.csv", "heldout_return"),
+}
+"""Sweep, finals and measure of the tables of differences, by the first cell of their head."""
 
 
 def shown() -> dict[str, list[list[str]]]:
-    """The rows of the tables of differences in RESULTS.md, by measure."""
+    """The rows of the tables of differences in RESULTS.md, by the first cell of their head."""
     tables: dict[str, list[list[str]]] = {}
     for block in re.findall(r"(?:^\|.*\n)+", (ROOT / "RESULTS.md").read_text("utf-8"), re.M):
         head, _, *rows = ([cell.strip() for cell in x.strip("|\n").split("|")] for x in
                           block.strip().split("\n"))  # fmt: skip
-        if head[0] in MEASURES:
-            tables[MEASURES[head[0]]] = rows
+        if head[0] in TABLES:
+            tables[head[0]] = rows
     return tables
 
 
@@ -35,11 +46,13 @@ def cell(effect: Effect) -> str:
     return f"{f'**{mean}**' if effect.decided else mean} ± {half:.3f}"
 
 
-@pytest.mark.parametrize("measure", MEASURES.values())
-def test_the_tables_are_what_the_command_computes(measure):
-    found = effects(read_finals(FOLDER / "finals.csv"), measure)
-    games = list(load_plan_games())
-    rows = shown()[measure]
+@pytest.mark.parametrize("head", TABLES)
+def test_the_tables_are_what_the_command_computes(head):
+    sweep, table, measure = TABLES[head]
+    found = effects(read_finals(FOLDER / table), measure)
+    found += over_games(found)
+    games = [*dict.fromkeys(run.game for run in load_plan(FOLDER / sweep).runs), EVERY_GAME]
+    rows = shown()[head]
     assert rows
     for name, agents, alpha, *cells in rows:
         [question] = [q for q in (*QUESTIONS, CONTROL) if q.name == name]
@@ -51,13 +64,12 @@ def test_the_tables_are_what_the_command_computes(measure):
         assert cells == [mine[game] for game in games]
 
 
-def load_plan_games() -> dict[str, None]:
-    return dict.fromkeys(run.game for run in load_plan(FOLDER / "sweep.toml").runs)
-
-
-def test_the_table_of_finals_is_of_the_whole_sweep():
-    plan = load_plan(FOLDER / "sweep.toml")
-    finals = read_finals(FOLDER / "finals.csv")
+@pytest.mark.parametrize(
+    ("sweep", "table"), [("sweep.toml", "finals.csv"), ("longer.toml", "longer.csv")]
+)
+def test_the_table_of_finals_is_of_the_whole_sweep(sweep, table):
+    plan = load_plan(FOLDER / sweep)
+    finals = read_finals(FOLDER / table)
     assert all(final.seeds.tolist() == list(range(32)) for final in finals)
     agents = {(run.game, run.algorithm): run.config.agents for run in plan.runs}
     wanted = {(*cell, "agent") for cell in agents}
