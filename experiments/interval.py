@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.stats
 
-from mdtheory.intervals import Band, band, decides
+from mdtheory.intervals import Band, band, decides, without_width
 
 
 @dataclass(frozen=True)
 class Interval:
     """A mean with its two-sided 95 % Student interval over `n` seeds; nan bounds if n = 1.
 
-    `p` is the two-sided p-value of the mean being 0.
+    `p` is the two-sided p-value of the mean being 0; nan where there is no spread to tell.
     """
 
     mean: float
@@ -47,10 +48,10 @@ class Interval:
 
 def interval(per_seed: np.ndarray) -> Interval:
     """Mean and Student interval of values [seed]."""
-    n = len(per_seed)
-    mean, low, high = (float(x) for x in band(per_seed))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = mean / (per_seed.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan
-    return Interval(
-        mean=mean, low=low, high=high, p=float(2 * scipy.stats.t.sf(abs(t), n - 1)), n=n
-    )
+    n, found = len(per_seed), band(per_seed)
+    mean, low, high = (float(x) for x in found)
+    p = math.nan
+    if n > 1 and not without_width(found):
+        t = mean / (per_seed.std(ddof=1) / math.sqrt(n))
+        p = float(2 * scipy.stats.t.sf(abs(t), n - 1))
+    return Interval(mean=mean, low=low, high=high, p=p, n=n)

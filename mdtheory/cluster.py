@@ -237,8 +237,9 @@ def _outcome(name: str, reference: Any) -> Outcome:
         return Outcome(name, ray.get(reference), None)
     except ray.exceptions.RayTaskError as error:
         cause = error.cause
-        says_what_is_wrong = isinstance(cause, ValueError | OSError | ArithmeticError)
-        words = str(cause) if says_what_is_wrong else f"{type(cause).__name__}: {cause}"
+        words = " ".join(str(cause).split())
+        if not (words and isinstance(cause, ValueError | ArithmeticError)):
+            words = f"{type(cause).__name__}: {words}"
         return Outcome(name, None, words)
     except ray.exceptions.RayError as error:
         words = " ".join(str(error).split())

@@ -11,8 +11,9 @@ import pytest
 # when something else runs. Subprocesses inherit this, so their results are the same bit for bit.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Tests compare what commands print, which this variable, common on CI servers, would colour.
-os.environ.pop("FORCE_COLOR", None)
+# Tests compare what commands print, which these variables, common on CI servers, would colour.
+for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+    os.environ.pop(name, None)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 import shutil
 
@@ -12,6 +13,7 @@ import pytest
 import scipy.stats
 
 from experiments.cli import main
+from experiments.interval import interval
 from experiments.pixelgrid import finals
 from experiments.pixelgrid.audit import audit_run
 from experiments.pixelgrid.effects import (
@@ -99,12 +101,10 @@ def test_each_question_compares_what_it_says(sweep):
             [e] = [e for e in found if e.question == question and e.game == "four"]
             a, b = (finals[("four", *side)].values[measure] for side in (left, right))
             test = scipy.stats.ttest_rel(a, b)
-            interval = test.confidence_interval()
+            ends = test.confidence_interval()
             assert e.difference.mean == pytest.approx((a - b).mean())
             assert e.difference.p == pytest.approx(test.pvalue)
-            assert (e.difference.low, e.difference.high) == pytest.approx(
-                (interval.low, interval.high)
-            )
+            assert (e.difference.low, e.difference.high) == pytest.approx((ends.low, ends.high))
         tests = [scipy.stats.ttest_rel(*pair_of(e, finals, sides, measure)) for e in found]
         assert [e.decided for e in found] == holm([test.pvalue for test in tests]).tolist()
         assert [e.sign for e in found] == [
@@ -330,3 +330,10 @@ def test_a_run_that_is_not_what_its_sweep_left_gets_no_table(sweep, tmp_path):
     shutil.copy(last, tmp_path / run.name / "evaluations")
     with pytest.raises(ValueError, match=rf"two/ppo/seed0/evaluations/{last.name} is changed: rem"):
         finals_of(plan, tmp_path)
+
+
+def test_seeds_that_all_agree_decide_nothing():
+    same = interval(np.full(8, 0.125))
+    assert math.isnan(same.p)
+    assert not same.decides
+    assert holm([same.p]).tolist() == [False]

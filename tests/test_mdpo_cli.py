@@ -193,7 +193,7 @@ def test_demo_goes_on_where_it_was_and_keeps_finished_runs(
     assert cli.main(arguments) == 0
     assert [path.stat().st_mtime_ns for path in finished] == times
     message = refused(capsys, *arguments[:-1], "2")
-    assert "holds a run with other settings" in message
+    assert "holds a run with other settings, updates 1 instead of 2: choose" in message
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def test_results_that_do_not_fit_their_configuration_are_refused(
     config = TrainConfig.load(run)
     cases = [
         ({"seeds": 3}, ["report"], "must hold finite logits of shape [3, "),
-        ({"hidden": 9}, ["resume"], "does not fit the run's config.json"),
+        ({"hidden": 9}, ["resume"], "belongs to another configuration than the run's config"),
     ]
     for change, command, message in cases:
         (run / "config.json").write_text(dataclasses.replace(config, **change).to_json())

@@ -74,6 +74,8 @@ def test_the_end_is_shown_once(capsys, clock):
 
 
 def test_on_a_terminal_it_is_a_bar(monkeypatch, capsys):
+    monkeypatch.setenv("TERM", "xterm")
+
     def terminal(**options: object) -> Console:
         return Console(**options, force_terminal=True, width=80)
 

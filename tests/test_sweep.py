@@ -362,12 +362,17 @@ def test_a_finished_run_that_lost_its_configuration_is_named(small_run, tmp_path
 
 @pytest.mark.parametrize(
     ("damaged", "words"),
-    [("", "must be JSON"), ("[" * 100_000, "must be JSON"), ('{"agents": "2"}', "agents must be")],
+    [
+        ("", "must be JSON"),
+        ("[" * 100_000, "must be JSON"),
+        ('{"agents": "2"}', "agents must be"),
+        ('{"env": "procgen:maze"}', "this is a run on procgen"),
+    ],
 )
 def test_a_damaged_configuration_is_not_called_another_run(damaged, words, small_run, tmp_path):
     work(small_run, tmp_path)
     (tmp_path / small_run.name / "config.json").write_text(damaged)
-    with pytest.raises(ValueError, match=rf"two/mdpo/seed0/config\.json .*{words}"):
+    with pytest.raises(ValueError, match=rf"two/mdpo/seed0/config\.json: .*{words}.*: choose"):
         load_states(Plan((small_run,), Resources(), 0), open_store(str(tmp_path)))
 
 

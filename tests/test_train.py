@@ -255,6 +255,7 @@ def test_a_checkpoint_of_other_seeds_is_refused_and_a_longer_run_goes_on(tmp_pat
     shutil.copy(theirs / "checkpoint.safetensors", ours)
     with pytest.raises(ValueError, match="belongs to another configuration than the run's config"):
         train(SMALL, ours)
+    assert TrainConfig.load(ours).updates == 3
     train(dataclasses.replace(other, updates=4, evaluate_every=1), theirs)
 
 

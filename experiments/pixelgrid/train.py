@@ -84,10 +84,10 @@ def train(
 
 
 def _train(config: TrainConfig, run: Path, stop_after: int | None, on_update: OnUpdate) -> None:
-    files.write_atomically(run / CONFIG_FILE, config.to_json().encode())
     worlds = Worlds.of(config)
     network, optimizer = build(config, worlds)
     progress = load_checkpoint(run, config, network, optimizer)
+    files.write_atomically(run / CONFIG_FILE, config.to_json().encode())
     if progress is None:
         empty = torch.zeros(0, len(METRICS), config.seeds, config.agents)
         progress = Progress(update=0, metrics=empty)

@@ -27,7 +27,8 @@ class SweepCommand:
     """Train games x algorithms x seeds on Ray, on this machine or a cluster (extra `cluster`).
 
     Called again it goes on: finished runs stay as they are, stopped ones go on from their last
-    checkpoint. Exit status 0: all runs are finished; 1: some failed, or were altered (--verify).
+    checkpoint. Exit status 0: all runs are finished; 1: some failed, or were altered (--verify,
+    --fetch).
     """
 
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
@@ -42,7 +43,8 @@ class SweepCommand:
     status: bool = False
     """Say how far the sweep is, and stop."""
     fetch: Path | None = None
-    """Copy the finished runs from a URL to this new folder, and stop."""
+    """Copy the finished runs from a URL to this new folder, compare them with their digests, and
+    stop."""
     verify: bool = False
     """Compare everything that finished runs found with the digests kept of it, and stop."""
     no_calibration: bool = False
@@ -68,13 +70,13 @@ class SweepCommand:
             console.print(status.status_table(states))
             return 0
         sweep = Sweep(plan, where, states)
+        if not self.dry_run and "://" not in where:
+            Path(where).mkdir(parents=True, exist_ok=True)
         with cluster.connected(self.address) as connection:
             connection.slots(plan.resources)
             found = None if self.no_calibration else _estimate(plan, states, connection, console)
             if self.dry_run:
                 return 0
-            if "://" not in where:
-                Path(where).mkdir(parents=True, exist_ok=True)
             with _display(found) as show:
                 sweep.run(connection, show)
         console.print(status.status_table(states))

@@ -223,6 +223,8 @@ def require_same(config: PPOConfig, saved: str, run: str) -> None:
     try:
         found = type(config).from_json(saved)
     except ValueError as error:
-        raise ValueError(f"{run}/{CONFIG_FILE} {error}") from None
+        raise ValueError(
+            f"{run}/{CONFIG_FILE}: {error}: choose another --output, or remove the run"
+        ) from None
     if found != config:
         raise FileExistsError(other_settings(run, found, config))
