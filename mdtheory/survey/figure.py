@@ -43,6 +43,10 @@ def survey_figure(conclusion: Conclusion) -> Figure:
     return figure
 
 
+_BARS = 0.7
+"""Share of a panel's height that its bars take; the words stand above."""
+
+
 def _panel(axis: Any, conclusion: Conclusion, bound: str) -> None:
     tally, worst = conclusion.tallies[bound], conclusion.worst.get(bound)
     edges = np.arange(len(tally.bins)) / BINS_PER_UNIT
@@ -56,7 +60,8 @@ def _panel(axis: Any, conclusion: Conclusion, bound: str) -> None:
     axis.set_xlim(-0.02, UNITS + 0.06 if violated else 1.06)
     if tally.bins.any() or tally.attained:
         axis.set_yscale("log")
-        axis.set_ylim(0.5, 3 * max(int(tally.bins.max()), tally.attained))
+        highest = max(int(tally.bins.max()), tally.attained)
+        axis.set_ylim(0.5, 0.5 * (2 * highest) ** (1 / _BARS))
     else:
         axis.set_yticks([])
     if worst is not None and worst.ratio is not None:
