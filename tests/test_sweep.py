@@ -456,6 +456,8 @@ def test_an_estimate_measures_only_what_no_run_has_shown():
     assert found.wall_seconds == 12.0  # 6 and then 6 beside 12
     words = estimate_words(dataclasses.replace(found, run_seconds=7200), Resources(2, 0.25))
     assert "4.00 CPU hours and 0.50 GPU hours" in words
+    small = estimate_words(dataclasses.replace(found, run_seconds=7.2), Resources())
+    assert "0.002 CPU hours" in small
     assert share_done(states, found) == pytest.approx((24 + 12) / (24 + 24 + 6 + 6))
     assert status_line(states) == "4 runs: 1 finished, 1 begun, 2 waiting; 18 of 48 updates"
 

@@ -35,9 +35,9 @@ def status_table(states: Sequence[State], *, only_active: bool = False) -> Table
 
 def _numbers(states: Sequence[State]) -> list[str]:
     done, total = _updates(states)
-    hours = sum(state.seconds for state in states) / 3600
+    hours = _hours(sum(state.seconds for state in states))
     restarts = sum(max(state.attempts - 1, 0) for state in states)
-    return [_counts(states), f"{done:,}/{total:,}", f"{hours:.2f}", str(restarts or "–")]
+    return [_counts(states), f"{done:,}/{total:,}", hours, str(restarts or "–")]
 
 
 def _counts(states: Sequence[State]) -> str:
@@ -89,20 +89,27 @@ def estimate_table(states: Sequence[State], found: Estimate) -> Table:
             str(len(members)),
             f"{updates:,}",
             f"{pace:.3g}{measured}",
-            f"{pace * updates / 3600:.2f}",
+            _hours(pace * updates),
         )
     return table
 
 
 def estimate_words(found: Estimate, resources: Resources) -> str:
     """The sum of it, in a sentence."""
-    hours = found.run_seconds / 3600
     kinds = (("CPU", resources.cpus), ("GPU", resources.gpus))
-    costs = [f"{hours * amount:.2f} {kind} hours" for kind, amount in kinds if amount]
+    costs = [
+        f"{_hours(found.run_seconds * amount)} {kind} hours" for kind, amount in kinds if amount
+    ]
     at_once = f"{found.slots} at once" if found.slots else "one at once (no node has room yet)"
+    costs = costs or [f"{_hours(found.run_seconds)} hours of runs"]
     source = "Measured by a short training" if found.measured_now else "As runs so far took"
     return (
-        f"about {found.wall_seconds / 3600:.2f} hours, {at_once}, {resources} each:"
-        f" {' and '.join(costs) or f'{hours:.2f} hours of runs'}. {source}; what is evaluated more"
-        " rarely than that comes on top."
+        f"about {_hours(found.wall_seconds)} hours, {at_once}, {resources} each:"
+        f" {' and '.join(costs)}. {source}; what is evaluated more rarely than that comes on top."
     )
+
+
+def _hours(seconds: float) -> str:
+    """Such as 1.25, 0.02 or 0.0004."""
+    hours = seconds / 3600
+    return f"{hours:.2f}" if hours >= 0.1 or not hours else f"{hours:.1g}"
