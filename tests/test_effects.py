@@ -166,6 +166,10 @@ def made_up(shift):
             lambda t: t.replace("agent,1,", "agent,0,"),
             r"seed 0 of g, ensemble2, agent must stand .* got it in lines 2 and 3",
         ),
+        (
+            lambda t: t.replace(",agent,", ",agnet,", 1),
+            "line 2, column policy, must be agent or",
+        ),
         (lambda t: t.split("\n", 1)[0] + "\n", "has no rows"),
         (lambda t: t + "x" * 140_000 + "\n", "must be a CSV file in UTF-8: field larger than"),
         (lambda t: "\n".join(t.split("\n")[:9]) + "\n", "must hold agents that distil and a"),
@@ -309,6 +313,13 @@ def test_games_with_other_seeds_have_no_mean(tmp_path):
     assert len(found) == 2
     assert over_games(found) == []
     assert over_games(found[:1]) == []  # one game is its own mean
+
+
+def test_a_comparison_that_some_game_lacks_has_no_mean(sweep):
+    found = effects(read_finals(sweep[2]), "gap")
+    mixtures = [e for e in found if e.question == CONTROL and e.game == "four"]
+    elsewhere = [dataclasses.replace(e, game="third") for e in mixtures]
+    assert {e.question for e in over_games([*found, *elsewhere])} == {CONTROL}
 
 
 def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path):

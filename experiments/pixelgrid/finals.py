@@ -27,6 +27,7 @@ MEASURES = (
     "train_return", "heldout_return", "general_return", "gap", "mean_robustness", "robustness",
 )  # fmt: skip
 _WORDS = ("game", "algorithm", "policy")
+_POLICIES = ("agent", "mixture")
 _WHOLE = ("agents", "steps", "seed")
 _REAL = ("distill_coef", *MEASURES)
 COLUMNS = ("game", "algorithm", "agents", "distill_coef", "steps", "policy", "seed", *MEASURES)
@@ -142,6 +143,9 @@ def read_finals(path: Path) -> list[Final]:
 
 def _parsed(row: dict[str, str], where: str) -> dict[str, Any]:
     values: dict[str, Any] = {name: row[name] for name in _WORDS}
+    if values["policy"] not in _POLICIES:
+        known = " or ".join(_POLICIES)
+        raise ValueError(f"{where}, column policy, must be {known}, got {values['policy']!r}")
     for name in _WHOLE:
         values[name] = _number(row[name], int, f"{where}, column {name}, must be a whole number")
     for name in _REAL:
